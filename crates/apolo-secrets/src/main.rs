@@ -1,0 +1,3 @@
+//! The binary of the image.
+
+fn main() {}
