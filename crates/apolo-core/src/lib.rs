@@ -1,1 +1,20 @@
-//! To be written.
+//! The rules of Apolo Secrets, pure: no clock, no files, no network, no environment, no client.
+//!
+//! In the order in which the data goes: a [`pod::Pod`] is read out of JSON; its annotations make a [`request::Request`]
+//! of [`reference::Reference`]s, or all [`mistake::Mistakes`] at once; the request becomes [`targets::Targets`], in
+//! Kubernetes' words; and what the Pod lacks of them is the [`patch::Patch`].
+
+pub mod access;
+pub mod delivery;
+pub mod items;
+pub mod key;
+pub mod launcher;
+pub mod mistake;
+pub mod names;
+pub mod patch;
+pub mod path;
+pub mod pod;
+pub mod reference;
+pub mod request;
+pub mod targets;
+pub mod text;

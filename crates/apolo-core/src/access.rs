@@ -1,0 +1,103 @@
+//! Who may use what: the questions that a Pod raises, and the words of a refusal.
+
+use std::fmt;
+
+use crate::launcher::Subject;
+use crate::reference::Reference;
+use crate::request::Request;
+use crate::text::quoted;
+
+/// Whether somebody may use another owner's secret in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// Who.
+    pub launcher: &'a Subject,
+    /// The secret, as the Pod names it; its owner is another namespace.
+    pub reference: Reference<'a>,
+    /// The namespace that owns it.
+    pub owner: &'a str,
+    /// The namespace of the Pod.
+    pub namespace: &'a str,
+}
+
+/// The questions that a request raises, each key of an owner once, in the order in which they were asked for. A Pod that
+/// uses the secrets of its own namespace raises none: that is Kubernetes' own rule.
+#[must_use]
+pub fn questions<'a>(request: &Request<'a>, launcher: &'a Subject, namespace: &'a str) -> Vec<Question<'a>> {
+    let mut questions: Vec<Question<'a>> = Vec::new();
+    for asked in request.asked() {
+        let Some(owner) = asked.source.owner else { continue };
+        let known = |it: &Question<'_>| it.owner == owner && it.reference.key == asked.reference.key;
+        if !questions.iter().any(known) {
+            questions.push(Question { launcher, reference: asked.reference, owner, namespace });
+        }
+    }
+    questions
+}
+
+/// The refusal: the same words whether there is no such secret, no such grant, or one that is not for the launcher.
+impl fmt::Display for Question<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { launcher, reference, owner, namespace } = self;
+        let key = reference.key;
+        let who = launcher.to_string();
+        let shown = if who.chars().any(char::is_control) { quoted(&who) } else { who.clone() };
+        write!(
+            formatter,
+            "{shown} may not use secret:/{owner}/{key} in namespace {namespace}: there is none, or it is not shared with \
+             {shown} for this namespace"
+        )?;
+        let Some(subject) = for_shell(&who) else { return Ok(()) };
+        write!(formatter, ". Its owner can run: apolo share secret:{key} {subject}")?;
+        if matches!(launcher, Subject::User(_)) {
+            write!(formatter, " --to {namespace}")?;
+        }
+        write!(formatter, " -n {owner}")
+    }
+}
+
+/// A word as a POSIX shell reads it back, in single quotes where it needs them; none for one with control characters,
+/// or one that would be read as an option.
+fn for_shell(word: &str) -> Option<String> {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "_@%+=:,./-".contains(character);
+    if word.is_empty() || word.starts_with('-') || word.chars().any(char::is_control) {
+        None
+    } else if word.chars().all(plain) {
+        Some(word.to_owned())
+    } else {
+        Some(format!("'{}'", word.replace('\'', r"'\''")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(user_name: &str) -> String {
+        let launcher = Subject::of_user_name(user_name);
+        let reference = Reference::parse("secret:/alice/aws-key").unwrap();
+        Question { launcher: &launcher, reference, owner: "alice", namespace: "bob" }.to_string()
+    }
+
+    #[test]
+    fn a_refusal_tells_the_owner_what_to_run() {
+        assert_eq!(
+            refusal("bob"),
+            "bob may not use secret:/alice/aws-key in namespace bob: there is none, or it is not shared with bob for this \
+             namespace. Its owner can run: apolo share secret:aws-key bob --to bob -n alice"
+        );
+        let to_account = refusal("system:serviceaccount:jobs:trainer");
+        assert!(
+            to_account.ends_with("apolo share secret:aws-key serviceaccount:jobs/trainer -n alice"),
+            "{to_account}"
+        );
+    }
+
+    #[test]
+    fn a_name_is_quoted_for_a_shell_or_there_is_no_command() {
+        assert!(refusal("o'brien $x").contains(r"apolo share secret:aws-key 'o'\''brien $x' --to bob -n alice"));
+        let unsayable = refusal("bob\nalice");
+        assert!(!unsayable.contains("apolo share") && !unsayable.contains('\n'), "{unsayable}");
+        assert!(!refusal("-rf").contains("apolo share"));
+    }
+}

@@ -1,0 +1,35 @@
+//! The names of the contract, each of them here and nowhere else: annotations, labels, prefixes.
+
+/// What every annotation and label of ours begins with.
+pub const PREFIX: &str = "secrets.apolo.us/";
+
+/// Pod annotation: files and directories, one item `REFERENCE:/PATH` each.
+pub const VOLUME: &str = "secrets.apolo.us/volume";
+/// Pod annotation: environment variables, one item `NAME=REFERENCE` each.
+pub const ENV: &str = "secrets.apolo.us/env";
+/// Pod annotation: the names of the containers that get them; written by the webhook where it is absent.
+pub const CONTAINERS: &str = "secrets.apolo.us/containers";
+/// Pod annotation: the mode of the files, octal.
+pub const FILE_MODE: &str = "secrets.apolo.us/file-mode";
+/// Pod annotation: the user that submitted the Pod or its workload.
+pub const LAUNCHED_BY: &str = "secrets.apolo.us/launched-by";
+/// Pod annotation: the groups of that user, one a line.
+pub const LAUNCHED_BY_GROUPS: &str = "secrets.apolo.us/launched-by-groups";
+
+/// The annotations that may stand on a Pod, in the order in which mistakes are told.
+pub const POD_ANNOTATIONS: [&str; 6] = [VOLUME, ENV, CONTAINERS, FILE_MODE, LAUNCHED_BY, LAUNCHED_BY_GROUPS];
+
+/// Label of a Pod that uses a secret of another owner.
+pub const SHARED: &str = "secrets.apolo.us/shared";
+/// Scheduling gate of a Pod that waits for the copy of a shared secret.
+pub const DELIVERY_GATE: &str = "secrets.apolo.us/delivery";
+
+/// What the name of every delivery begins with.
+pub const DELIVERY_PREFIX: &str = "apolo-shared-";
+/// The projected volume that holds a Pod's files; with `-` and 8 hex digits behind it, one of its directories.
+pub const POD_VOLUME: &str = "apolo-secrets";
+
+/// Kubernetes' own mark of a mirror Pod, the image of a static Pod.
+///
+/// Source: <https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-config-mirror>
+pub const MIRROR: &str = "kubernetes.io/config.mirror";

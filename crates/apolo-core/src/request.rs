@@ -1,0 +1,180 @@
+//! What a Pod's annotations ask for: the [`Request`], or every mistake in it at once.
+
+mod conflicts;
+mod env;
+mod volume;
+
+use std::borrow::Cow;
+
+use crate::items::{Item, items};
+use crate::key::Key;
+use crate::mistake::{Mistakes, Place, Wrong};
+use crate::names;
+use crate::pod::{Container, Pod};
+use crate::reference::{Reference, ReferenceError, Scope, Source};
+use crate::targets::Targets;
+use crate::text::quoted_list;
+
+pub use env::VariableItem;
+pub use volume::FileItem;
+
+/// The most items in `volume` and `env` together.
+pub const MOST_ITEMS: usize = 64;
+
+/// The mode of files where `file-mode` does not say: a container that is not root can read them.
+const DEFAULT_MODE: i64 = 0o444;
+
+/// What a Pod asks for, free of mistakes: files, variables, and the containers that get them.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The files, also those of directories, in the order in which they were asked for.
+    pub files: Vec<FileItem<'a>>,
+    /// The variables, in the order in which they were asked for.
+    pub variables: Vec<VariableItem<'a>>,
+    /// The mode of the files.
+    pub mode: i64,
+    /// The containers that get them, where the Pod says.
+    pub containers: Option<Vec<&'a str>>,
+}
+
+/// A reference that an item holds, and what it stands for.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// The reference as it was written.
+    pub reference: Reference<'a>,
+    /// What it stands for in the Pod's namespace.
+    pub source: Source<'a>,
+}
+
+impl<'a> Asked<'a> {
+    /// Parses a reference and finds what it stands for.
+    fn read(text: &'a str, scope: Scope<'a>) -> Result<Self, ReferenceError> {
+        let reference = Reference::parse(text)?;
+        Ok(Self { reference, source: reference.resolve(scope)? })
+    }
+
+    /// Stands in for a reference that is wrong, so that the rest of its item is checked too; the mistake is told, so
+    /// nothing is ever made of it.
+    fn wrong(item: Item<'a>) -> Self {
+        let reference = Reference { cluster: None, owner: None, key: Key::PLACEHOLDER, entry: None };
+        let source = Source { owner: None, key: Key::PLACEHOLDER, secret: Cow::Borrowed(""), entry: item.text };
+        Self { reference, source }
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Reads what a Pod asks for and holds it against what the Pod already has.
+    ///
+    /// A Pod without annotations of ours asks for nothing.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the contract.
+    pub fn read(pod: &'a Pod<'a>, scope: Scope<'a>) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let request = Self::annotations(pod, scope, &mut mistakes);
+        let asks = |name| pod.metadata.annotations.get(name).is_some_and(|value| items(value).next().is_some());
+        if asks(names::VOLUME) || asks(names::ENV) {
+            let targets = Targets::of(&request);
+            conflicts::find(pod, &request, &targets, &mut mistakes);
+        }
+        mistakes.or(request)
+    }
+
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.variables.is_empty()
+    }
+
+    /// Whether a container gets what is asked for.
+    #[must_use]
+    pub fn selects(&self, container: &Container<'_>) -> bool {
+        self.containers.as_ref().is_none_or(|names| names.binary_search(&&*container.name).is_ok())
+    }
+
+    /// Everything that is asked for.
+    pub fn asked(&self) -> impl Iterator<Item = &Asked<'a>> {
+        self.files.iter().map(|file| &file.asked).chain(self.variables.iter().map(|variable| &variable.asked))
+    }
+
+    /// Whether a secret of another owner is among it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.asked().any(|asked| asked.source.owner.is_some())
+    }
+
+    fn annotations(pod: &'a Pod<'a>, scope: Scope<'a>, mistakes: &mut Mistakes) -> Self {
+        let value = |name| pod.metadata.annotations.get(name);
+        unknown_annotations(pod, mistakes);
+        let files = value(names::VOLUME).map(|value| volume::read(value, scope, mistakes)).unwrap_or_default();
+        let free = MOST_ITEMS.saturating_sub(value(names::VOLUME).map_or(0, |value| items(value).count()));
+        let variables = value(names::ENV).map(|value| env::read(value, free, scope, mistakes)).unwrap_or_default();
+        too_many_items(pod, mistakes);
+        let containers = value(names::CONTAINERS).map(|value| containers(value, pod, mistakes));
+        let mode = value(names::FILE_MODE).map_or(DEFAULT_MODE, |value| mode(value, mistakes));
+        if let (Some(_), Some(first)) = (value(names::MIRROR), pod.metadata.annotations.ours().next()) {
+            mistakes.add(Place::Annotation(first.to_owned()), Wrong::MirrorPod);
+        }
+        Self { files, variables, mode, containers }
+    }
+}
+
+fn unknown_annotations(pod: &Pod<'_>, mistakes: &mut Mistakes) {
+    let known = &names::POD_ANNOTATIONS;
+    for name in pod.metadata.annotations.ours().filter(|name| !known.contains(name)) {
+        let nearest = known.iter().min_by_key(|known| strsim::osa_distance(known, name));
+        let near = nearest.filter(|nearest| strsim::osa_distance(nearest, name) <= 3);
+        let mend = match near {
+            Some(near) => format!("write {near}, or remove it"),
+            None => format!("remove it, or write one of {}", quoted_list(known.iter().take(4).copied())),
+        };
+        mistakes.add(Place::Annotation(name.to_owned()), Wrong::UnknownAnnotation { mend });
+    }
+}
+
+fn too_many_items(pod: &Pod<'_>, mistakes: &mut Mistakes) {
+    let count = |name| pod.metadata.annotations.get(name).map_or(0, |value| items(value).count());
+    let (files, variables) = (count(names::VOLUME), count(names::ENV));
+    if files + variables > MOST_ITEMS {
+        let place = if files > MOST_ITEMS { names::VOLUME } else { names::ENV };
+        mistakes.add(
+            Place::Annotation(place.to_owned()),
+            Wrong::TooManyItems { count: files + variables, most: MOST_ITEMS },
+        );
+    }
+}
+
+/// The names in `containers`, sorted.
+fn containers<'a>(value: &'a str, pod: &Pod<'_>, mistakes: &mut Mistakes) -> Vec<&'a str> {
+    let spec = &pod.spec;
+    let mut known: Vec<&str> =
+        spec.containers.0.iter().chain(&spec.init_containers.0).map(|container| &*container.name).collect();
+    let told = quoted_list(known.iter().copied());
+    known.sort_unstable();
+    let mut named = Vec::new();
+    for item in items(value) {
+        if known.binary_search(&item.text).is_err() {
+            let wrong = Wrong::UnknownContainer { name: item.text.to_owned(), known: told.clone() };
+            mistakes.add(Place::ContainersItem(item.number), wrong);
+        }
+        named.push(item.text);
+    }
+    if named.is_empty() {
+        mistakes.add(Place::Annotation(names::CONTAINERS.to_owned()), Wrong::NoContainer);
+    }
+    named.sort_unstable();
+    named
+}
+
+fn mode(value: &str, mistakes: &mut Mistakes) -> i64 {
+    let digits = value.trim_ascii();
+    let octal = (3..=4).contains(&digits.len()) && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    match i64::from_str_radix(digits, 8) {
+        Ok(mode) if octal && mode <= 0o777 => mode,
+        _ => {
+            let wrong = Wrong::BadMode { mode: value.to_owned() };
+            mistakes.add(Place::Annotation(names::FILE_MODE.to_owned()), wrong);
+            DEFAULT_MODE
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The table of mistakes, `tests/tables/mistakes.yaml`: what an author may write wrong, and what is then said.
+//!
+//! The same table goes through the real API server in the crate of cluster tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeSet;
+
+use apolo_core::mistake;
+use apolo_core::names;
+use apolo_core::pod::Pod;
+use apolo_core::reference::Scope;
+use apolo_core::request::Request;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Row {
+    name: String,
+    kinds: Vec<String>,
+    volume: Option<String>,
+    env: Option<String>,
+    containers: Option<String>,
+    file_mode: Option<String>,
+    #[serde(default)]
+    annotations: Map<String, Value>,
+    #[serde(default)]
+    spec: Map<String, Value>,
+    says: String,
+}
+
+impl Row {
+    fn pod(&self) -> Value {
+        let mut annotations = self.annotations.clone();
+        for (name, value) in [
+            (names::VOLUME, &self.volume),
+            (names::ENV, &self.env),
+            (names::CONTAINERS, &self.containers),
+            (names::FILE_MODE, &self.file_mode),
+        ] {
+            annotations.extend(value.iter().map(|value| (name.to_owned(), json!(value))));
+        }
+        let mut spec = Map::from_iter([("containers".to_owned(), json!([{"name": "main", "image": "busybox"}]))]);
+        spec.extend(self.spec.clone());
+        json!({"metadata": {"name": "row", "annotations": annotations}, "spec": spec})
+    }
+}
+
+fn table() -> Vec<Row> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/tables/mistakes.yaml");
+    serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn mistakes_of(row: &Row) -> mistake::Mistakes {
+    let text = row.pod().to_string();
+    let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
+    let scope = Scope { cluster: "default", namespace: "bob" };
+    Request::read(&pod, scope).map(|_| ()).expect_err(&row.name)
+}
+
+#[test]
+fn every_row_is_refused_in_its_words_and_for_its_reasons() {
+    for row in table() {
+        let mistakes = mistakes_of(&row);
+        let kinds: Vec<&str> = mistakes.iter().map(|mistake| mistake.wrong.kind()).collect();
+        assert_eq!(kinds, row.kinds, "{}", row.name);
+        assert_eq!(mistakes.to_string(), row.says.trim_end(), "{}", row.name);
+    }
+}
+
+#[test]
+fn every_kind_of_mistake_has_a_row() {
+    let rows: BTreeSet<String> = table().into_iter().flat_map(|row| row.kinds).collect();
+    let kinds: BTreeSet<String> = mistake::kinds().map(str::to_owned).collect();
+    assert_eq!(rows, kinds);
+}
