@@ -224,17 +224,17 @@ impl Wrong {
 
 impl Place {
     /// The order in which mistakes are told: by volume, env, containers, file-mode, other annotations, the Pod's
-    /// volumes, then by item.
-    fn order(&self) -> (usize, usize) {
+    /// volumes, then by item or name.
+    fn order(&self) -> (usize, usize, &str) {
         let rank = |annotation: &str| {
             names::POD_ANNOTATIONS.iter().position(|name| *name == annotation).unwrap_or(names::POD_ANNOTATIONS.len())
         };
         match self {
-            Self::VolumeItem(number, _) => (rank(names::VOLUME), *number),
-            Self::EnvItem(number, _) => (rank(names::ENV), *number),
-            Self::ContainersItem(number) => (rank(names::CONTAINERS), *number),
-            Self::Annotation(name) => (rank(name), usize::MAX),
-            Self::Volume(_) => (usize::MAX, 0),
+            Self::VolumeItem(number, _) => (rank(names::VOLUME), *number, ""),
+            Self::EnvItem(number, _) => (rank(names::ENV), *number, ""),
+            Self::ContainersItem(number) => (rank(names::CONTAINERS), *number, ""),
+            Self::Annotation(name) => (rank(name), usize::MAX, name),
+            Self::Volume(name) => (usize::MAX, 0, name),
         }
     }
 }
@@ -290,7 +290,7 @@ impl Mistakes {
         if self.is_empty() {
             return Ok(right);
         }
-        self.0.sort_by_key(|mistake| mistake.place.order());
+        self.0.sort_by(|one, two| one.place.order().cmp(&two.place.order()));
         Err(self)
     }
 }
