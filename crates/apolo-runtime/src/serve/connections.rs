@@ -1,0 +1,108 @@
+//! All connections of a server: who comes in, who must go for it, and the end.
+//!
+//! There is a place for everybody who is of use. When all places are taken, the newcomer gets that of the connection
+//! that has been useless longest ([`Connection::usefulness`]): ten thousand idle strangers push out each other, and not
+//! the API server, whose connections have been answered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::connection::{Connection, Shared};
+
+/// How long to wait for the place of an evicted connection before the next is evicted, or after an error of accept(2).
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) struct Connections {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+    open: HashMap<Id, Arc<Connection>>,
+}
+
+impl Connections {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), tasks: JoinSet::new(), open: HashMap::new() }
+    }
+
+    /// Accepts connections for as long as it is polled.
+    pub(super) async fn accept(&mut self, listener: &TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    self.make_room().await;
+                    self.begin(stream);
+                }
+                // The client has gone, or there are no file descriptors: of those, one can be made.
+                Err(error) => {
+                    tracing::debug!(%error, "accepting a connection failed");
+                    self.reap();
+                    self.evict();
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Closes `listener`, but takes in those who are waiting there already.
+    pub(super) fn close(&mut self, listener: TcpListener) {
+        let Ok(listener) = listener.into_std() else { return };
+        while let Ok((stream, _)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                self.begin(stream);
+            }
+        }
+    }
+
+    /// Asks all to end, and cuts those that have not at `deadline`.
+    pub(super) async fn finish(mut self, deadline: Instant) {
+        self.open.values().for_each(|connection| connection.finish());
+        let all = async {
+            while let Some(ended) = self.tasks.join_next_with_id().await {
+                forget(&mut self.open, ended);
+            }
+        };
+        if timeout_at(deadline, all).await.is_err() {
+            tracing::warn!(connections = self.open.len(), "connections were cut: they did not end in time");
+        }
+    }
+
+    fn begin(&mut self, stream: TcpStream) {
+        let connection = Arc::new(Connection::new(Instant::now()));
+        let task = self.tasks.spawn(Arc::clone(&connection).run(stream, Arc::clone(&self.shared)));
+        self.open.insert(task.id(), connection);
+    }
+
+    async fn make_room(&mut self) {
+        self.reap();
+        while self.tasks.len() >= self.shared.limits.max_connections.max(1) {
+            self.evict();
+            if let Ok(Some(ended)) = timeout(PAUSE, self.tasks.join_next_with_id()).await {
+                forget(&mut self.open, ended);
+            }
+        }
+    }
+
+    fn evict(&self) {
+        let useless = self.open.values().filter_map(|connection| Some((connection.usefulness()?, connection)));
+        if let Some((_, connection)) = useless.min_by_key(|(usefulness, _)| *usefulness) {
+            connection.evict();
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            forget(&mut self.open, ended);
+        }
+    }
+}
+
+fn forget(open: &mut HashMap<Id, Arc<Connection>>, ended: Result<(Id, ()), JoinError>) {
+    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+    open.remove(&id);
+}
