@@ -1,3 +1,47 @@
-//! The binary of the image.
+//! The binary of the image: one subcommand a server.
 
-fn main() {}
+use std::process::ExitCode;
+
+use apolo_runtime::telemetry::log::{self, LogLevel};
+use apolo_webhook::run::WebhookArgs;
+use clap::{Parser, Subcommand};
+
+/// Apolo Secrets for Kubernetes: the servers.
+#[derive(Parser)]
+#[command(name = "apolo-secrets", version)]
+struct Command {
+    #[command(subcommand)]
+    server: Server,
+
+    #[command(flatten)]
+    log_level: LogLevel,
+}
+
+#[derive(Subcommand)]
+enum Server {
+    /// The admission webhook, which rewrites Pods that ask for secrets.
+    Webhook(Box<WebhookArgs>),
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    // Kept until the end: dropping it writes what is still to be written.
+    let _writer = match log::start(&command.log_level) {
+        Ok(writer) => writer,
+        Err(_closed) => return ExitCode::FAILURE,
+    };
+    let result = match command.server {
+        Server::Webhook(args) => serve(apolo_webhook::run::run(*args, env!("CARGO_PKG_VERSION"))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(why = format!("{error:#}"), "cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(server)
+}

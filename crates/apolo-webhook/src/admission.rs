@@ -1,0 +1,285 @@
+//! Bytes to an [`AdmissionRequest`], and a [`Verdict`] back to bytes. Whatever arrives is answered in words.
+//!
+//! The form is AdmissionReview of admission.k8s.io/v1
+//! (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>).
+
+mod depth;
+mod reply;
+
+use std::str;
+
+use apolo_core::pod::Pod;
+use apolo_core::text::{Text, quoted};
+use serde::Deserialize;
+use serde_json::error::Category;
+use thiserror::Error;
+
+pub use reply::{Verdict, reply, unreadable};
+
+/// The one version of AdmissionReview that is understood.
+const API_VERSION: &str = "admission.k8s.io/v1";
+/// Its kind.
+const KIND: &str = "AdmissionReview";
+
+/// What the API server asks about, as far as it matters here. Strings are borrowed from the bytes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+pub struct AdmissionRequest<'a> {
+    /// `uid`, to be repeated in the answer
+    pub uid: Text<'a>,
+    /// `resource`
+    #[serde(default)]
+    pub resource: Resource<'a>,
+    /// `subResource`
+    pub sub_resource: Option<Text<'a>>,
+    /// `namespace` of the object
+    pub namespace: Option<Text<'a>>,
+    /// `operation`: `CREATE`, `UPDATE`, …
+    #[serde(default)]
+    pub operation: Text<'a>,
+    /// `userInfo`
+    #[serde(default)]
+    pub user_info: UserInfo<'a>,
+    /// `dryRun`
+    pub dry_run: Option<bool>,
+    /// `object`: as it will be
+    pub object: Option<Pod<'a>>,
+}
+
+/// A resource by group, version and plural.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub struct Resource<'a> {
+    /// `group`
+    pub group: Text<'a>,
+    /// `version`
+    pub version: Text<'a>,
+    /// `resource`
+    pub resource: Text<'a>,
+}
+
+/// Who asked the API server.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+pub struct UserInfo<'a> {
+    /// `username`
+    pub username: Text<'a>,
+}
+
+/// Why bytes are no request. None of these texts quotes what may be a value.
+#[derive(Debug, Error)]
+pub enum ReviewError {
+    /// They are not UTF-8 (RFC 8259, section 8.1).
+    #[error("the body is not UTF-8 (at byte {at})")]
+    NotUtf8 {
+        /// Where, from 0.
+        at: usize,
+    },
+    /// They are not JSON.
+    #[error("the body is not JSON (at line {line}, column {column})")]
+    NotJson {
+        /// The line, from 1.
+        line: usize,
+        /// The column in bytes, from 1.
+        column: usize,
+    },
+    /// They are nested more deeply than anything that the API server takes.
+    #[error("the body is nested more than {most} levels deep")]
+    TooDeep {
+        /// How deep it may be.
+        most: usize,
+    },
+    /// They are JSON, but not of the form that a review has.
+    #[error("the body is not an AdmissionReview of a Pod: {what} (at line {line}, column {column})")]
+    BadForm {
+        /// What was expected, or which field stands there twice.
+        what: String,
+        /// The line, from 1.
+        line: usize,
+        /// The column in bytes, from 1.
+        column: usize,
+    },
+    /// Another kind or version.
+    #[error("the body must be an AdmissionReview of admission.k8s.io/v1, not {} of {}", quoted(kind), quoted(version))]
+    WrongKind {
+        /// Its kind.
+        kind: String,
+        /// Its apiVersion.
+        version: String,
+    },
+    /// An AdmissionReview that asks nothing.
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+}
+
+/// The envelope, around a request of which more or less is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a, R: Deserialize<'de>"))]
+struct Review<'a, R> {
+    #[serde(default)]
+    api_version: Text<'a>,
+    #[serde(default)]
+    kind: Text<'a>,
+    request: Option<R>,
+}
+
+impl<'a> AdmissionRequest<'a> {
+    /// Reads a request out of a body.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the body; see [`uid_of`] for whether it can still be answered as a review.
+    pub fn read(body: &'a [u8]) -> Result<Self, ReviewError> {
+        let text = str::from_utf8(body).map_err(|error| ReviewError::NotUtf8 { at: error.valid_up_to() })?;
+        if depth::exceeds(body, depth::MOST) {
+            return Err(ReviewError::TooDeep { most: depth::MOST });
+        }
+        let review: Review<'a, Self> = serde_json::from_str(text).map_err(|error| bad_form(&error))?;
+        if review.kind.as_str() != KIND || review.api_version.as_str() != API_VERSION {
+            return Err(ReviewError::WrongKind {
+                kind: review.kind.to_string(),
+                version: review.api_version.to_string(),
+            });
+        }
+        review.request.ok_or(ReviewError::NoRequest)
+    }
+
+    /// The resource as people write it: `pods`, `pods/ephemeralcontainers`, `deployments.apps`.
+    #[must_use]
+    pub fn resource_name(&self) -> String {
+        let Resource { group, resource, .. } = &self.resource;
+        let dot = if group.is_empty() { "" } else { "." };
+        let sub_resource = self.sub_resource.as_deref().unwrap_or_default();
+        let slash = if sub_resource.is_empty() { "" } else { "/" };
+        format!("{}{dot}{}{slash}{sub_resource}", resource.as_str(), group.as_str())
+    }
+}
+
+/// The uid of a review that is otherwise unreadable, if it is one of this version that has one.
+#[must_use]
+pub fn uid_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'a"))]
+    struct Uid<'a> {
+        uid: Text<'a>,
+    }
+    let review: Review<'_, Uid<'_>> = serde_json::from_slice(body).ok()?;
+    let right = review.kind.as_str() == KIND && review.api_version.as_str() == API_VERSION;
+    review.request.filter(|_| right).map(|request| request.uid.to_string())
+}
+
+/// Tells where and what was expected, but not what was found: serde would quote it, and it may be a value.
+fn bad_form(error: &serde_json::Error) -> ReviewError {
+    let (line, column) = (error.line(), error.column());
+    if error.classify() != Category::Data {
+        return ReviewError::NotJson { line, column };
+    }
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let what = match text.rsplit_once(", expected ") {
+        _ if text.starts_with("duplicate") || text.starts_with("missing") => text.to_owned(),
+        Some((_, expected)) => format!("expected {expected}"),
+        None => "something is out of place".to_owned(),
+    };
+    ReviewError::BadForm { what, line, column }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn error(body: &str) -> String {
+        AdmissionRequest::read(body.as_bytes()).unwrap_err().to_string()
+    }
+
+    fn review(rest: &str) -> String {
+        format!(r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1",{rest}}}"#)
+    }
+
+    #[test]
+    fn reads_who_asks_for_what() {
+        let body = review(
+            r#""request":{"uid":"7","resource":{"group":"","version":"v1","resource":"pods"},"operation":"CREATE",
+            "namespace":"bob","userInfo":{"username":"bob","groups":["a"]},"object":{"spec":{}},"oldObject":null}"#,
+        );
+        let request = AdmissionRequest::read(body.as_bytes()).unwrap();
+        assert_eq!((request.uid.as_str(), request.resource_name().as_str()), ("7", "pods"));
+        assert_eq!(request.user_info.username.as_str(), "bob");
+        assert!(request.object.is_some());
+    }
+
+    #[test]
+    fn names_a_resource_as_people_write_it() {
+        let body = review(
+            r#""request":{"uid":"7","resource":{"group":"apps","resource":"deployments"},"subResource":"scale"}"#,
+        );
+        assert_eq!(AdmissionRequest::read(body.as_bytes()).unwrap().resource_name(), "deployments.apps/scale");
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_body() {
+        assert_eq!(error(""), "the body is not JSON (at line 1, column 0)");
+        assert_eq!(error("{\n!"), "the body is not JSON (at line 2, column 1)");
+        assert_eq!(error("{}trailing"), "the body is not JSON (at line 1, column 3)");
+        assert_eq!(
+            error(r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1"}"#),
+            r#"the body must be an AdmissionReview of admission.k8s.io/v1, not "AdmissionReview" of "admission.k8s.io/v1beta1""#
+        );
+        assert_eq!(error(&review(r#""request":null"#)), "the AdmissionReview has no request");
+        let not_utf8 = AdmissionRequest::read(b"{\"kind\":\"\xff\"}").unwrap_err().to_string();
+        assert_eq!(not_utf8, "the body is not UTF-8 (at byte 9)");
+    }
+
+    #[test]
+    fn never_quotes_what_it_found() {
+        let body = review(r#""request":{"uid":"7","object":{"spec":{"containers":[{"env":"hunter2, expected "}]}}}"#);
+        let told = error(&body);
+        assert!(told.contains("expected a sequence"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+
+    #[test]
+    fn refuses_a_field_that_stands_there_twice() {
+        let told = error(&review(r#""request":{"uid":"7","uid":"8"}"#));
+        assert!(told.contains("duplicate field `uid`"), "{told}");
+    }
+
+    #[test]
+    fn skips_what_is_unknown_however_deep_and_refuses_what_is_absurdly_deep() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let body = review(&format!(r#""unknown":{},"request":{{"uid":"7"}}"#, nested(1000)));
+        assert!(AdmissionRequest::read(body.as_bytes()).is_ok());
+        for body in [nested(1_000_000), review(&format!(r#""unknown":{}"#, nested(10_000)))] {
+            assert_eq!(error(&body), "the body is nested more than 4096 levels deep");
+        }
+        assert!(error(&nested(200)).contains("is not an AdmissionReview"), "{}", error(&nested(200)));
+    }
+
+    #[test]
+    fn finds_the_uid_of_a_review_that_is_out_of_form() {
+        assert_eq!(uid_of(review(r#""request":{"uid":"7","object":3}"#).as_bytes()), Some("7".into()));
+        assert_eq!(uid_of(br#"{"request":{"uid":"7"}}"#), None);
+        assert_eq!(uid_of(b"not json"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_arrives_is_read_or_answered_in_words(body in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Err(error) = AdmissionRequest::read(&body) {
+                prop_assert!(error.to_string().starts_with("the "));
+            }
+        }
+
+        #[test]
+        fn a_review_broken_anywhere_is_answered_in_words(at in 0usize..220, with in any::<u8>()) {
+            let mut body = review(r#""request":{"uid":"7","resource":{"group":"","version":"v1","resource":"pods"},
+                "operation":"CREATE","object":{"metadata":{"annotations":{"secrets.apolo.us/env":"A=secret:a"}}}}"#).into_bytes();
+            if let Some(byte) = body.get_mut(at) {
+                *byte = with;
+            }
+            if let Err(error) = AdmissionRequest::read(&body) {
+                prop_assert!(!error.to_string().is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A verdict, and the bytes that tell it to the API server.
+
+use apolo_core::mistake::Mistakes;
+use apolo_runtime::status;
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use serde::Serialize;
+
+use super::{API_VERSION, KIND, ReviewError, uid_of};
+
+/// What was decided.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It may pass as it is.
+    Allowed,
+    /// It may pass with these operations of a JSON Patch (RFC 6902) applied.
+    Patched {
+        /// The patch as JSON.
+        patch: Vec<u8>,
+        /// How many operations it has.
+        operations: usize,
+    },
+    /// Its author has to mend it: 422 Invalid.
+    Mistaken(Mistakes),
+    /// It may not pass: 403 Forbidden.
+    Refused(String),
+    /// It was not to be asked here: 400 BadRequest.
+    Misdirected(String),
+}
+
+impl Verdict {
+    /// The verdict as one word, for logs and metrics.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Patched { .. } => "patched",
+            Self::Mistaken(_) => "mistaken",
+            Self::Refused(_) => "refused",
+            Self::Misdirected(_) => "misdirected",
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Review<'a> {
+    kind: &'static str,
+    api_version: &'static str,
+    response: AdmissionResponse<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AdmissionResponse<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Denial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+}
+
+/// The `status` of a response, which the API server passes on to whoever asked it.
+#[derive(Serialize)]
+struct Denial {
+    status: &'static str,
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+/// Answers a request.
+#[must_use]
+pub fn reply(uid: &str, verdict: &Verdict) -> Response {
+    let denial =
+        |code: StatusCode, reason, message| Some(Denial { status: "Failure", code: code.as_u16(), reason, message });
+    let (status, patch) = match verdict {
+        Verdict::Allowed => (None, None),
+        Verdict::Patched { patch, .. } => (None, Some(STANDARD.encode(patch))),
+        Verdict::Mistaken(mistakes) => {
+            (denial(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", mistakes.to_string()), None)
+        }
+        Verdict::Refused(why) => (denial(StatusCode::FORBIDDEN, "Forbidden", why.clone()), None),
+        Verdict::Misdirected(why) => (denial(StatusCode::BAD_REQUEST, "BadRequest", why.clone()), None),
+    };
+    let response = AdmissionResponse {
+        uid,
+        allowed: status.is_none(),
+        status,
+        patch_type: patch.is_some().then_some("JSONPatch"),
+        patch,
+    };
+    match serde_json::to_vec(&Review { kind: KIND, api_version: API_VERSION, response }) {
+        Ok(bytes) => {
+            let mut response = Response::new(Body::from(bytes));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => status::response(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", &error.to_string()),
+    }
+}
+
+/// Answers a body that is no request: as a review where it has a uid, else with a `Status`.
+#[must_use]
+pub fn unreadable(body: &[u8], error: &ReviewError) -> Response {
+    let message = error.to_string();
+    match uid_of(body) {
+        Some(uid) => reply(&uid, &Verdict::Misdirected(message)),
+        None => status::response(StatusCode::BAD_REQUEST, "BadRequest", &message),
+    }
+}

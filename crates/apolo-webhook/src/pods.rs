@@ -1,0 +1,106 @@
+//! The two hooks for Pods. The mutating one shapes, tells mistakes and asks nobody; the validating one decides on the
+//! Pod as other webhooks left it.
+
+use apolo_core::access::{self, Question};
+use apolo_core::launcher::launcher;
+use apolo_core::patch::Patch;
+use apolo_core::pod::Pod;
+use apolo_core::reference::Scope;
+use apolo_core::request::Request;
+
+use crate::admission::{AdmissionRequest, Verdict};
+
+/// Decides a request to `/pods/mutate`: a Pod on CREATE gets what it asks for.
+#[must_use]
+pub fn mutate(asked: &AdmissionRequest<'_>, cluster: &str) -> Verdict {
+    match created_pod(asked) {
+        Some((pod, namespace)) => shape(pod, Scope { cluster, namespace }),
+        None => misdirected("/pods/mutate takes pods on CREATE", asked),
+    }
+}
+
+/// Decides a request to `/pods/validate`: a Pod on CREATE, or when a debug container comes.
+#[must_use]
+pub fn validate(asked: &AdmissionRequest<'_>, cluster: &str) -> Verdict {
+    let user = &asked.user_info.username;
+    if let Some((pod, namespace)) = created_pod(asked) {
+        decide(pod, user, Scope { cluster, namespace }, Stage::Created)
+    } else if let Some((pod, namespace)) = debugged_pod(asked) {
+        decide(pod, user, Scope { cluster, namespace }, Stage::Debugged)
+    } else {
+        misdirected("/pods/validate takes pods on CREATE and pods/ephemeralcontainers on UPDATE", asked)
+    }
+}
+
+/// When a Pod is decided.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    /// At its creation, after all mutating webhooks.
+    Created,
+    /// When a debug container is added to it; what it has can no more change then.
+    Debugged,
+}
+
+fn shape(pod: &Pod<'_>, scope: Scope<'_>) -> Verdict {
+    let request = match Request::read(pod, scope) {
+        Ok(request) => request,
+        Err(mistakes) => return Verdict::Mistaken(mistakes),
+    };
+    let patch = Patch::of(pod, &request);
+    if patch.is_empty() {
+        return Verdict::Allowed;
+    }
+    match serde_json::to_vec(&patch) {
+        Ok(bytes) => Verdict::Patched { patch: bytes, operations: patch.len() },
+        Err(error) => Verdict::Refused(format!("the patch cannot be written: {error}")),
+    }
+}
+
+fn decide(pod: &Pod<'_>, user: &str, scope: Scope<'_>, stage: Stage) -> Verdict {
+    let request = match Request::read(pod, scope) {
+        Ok(request) => request,
+        Err(mistakes) => return Verdict::Mistaken(mistakes),
+    };
+    let launcher = launcher(user, pod, scope.namespace);
+    let questions = access::questions(&request, &launcher, scope.namespace);
+    // Nothing is shared with anybody yet: no is the answer to every question.
+    if !questions.is_empty() {
+        let refusals: Vec<String> = questions.iter().map(Question::to_string).collect();
+        return Verdict::Refused(refusals.join("\n"));
+    }
+    let patch = Patch::of(pod, &request);
+    if stage == Stage::Created && !patch.is_empty() {
+        return Verdict::Refused(format!(
+            "the Pod lacks {patch}, which its annotations ask for: apolo's mutating webhook did not see it, or another \
+             one changed it afterwards; ask who runs the cluster to look at its mutating webhooks"
+        ));
+    }
+    Verdict::Allowed
+}
+
+fn created_pod<'a>(asked: &'a AdmissionRequest<'a>) -> Option<(&'a Pod<'a>, &'a str)> {
+    is(asked, "CREATE", "")
+}
+
+fn debugged_pod<'a>(asked: &'a AdmissionRequest<'a>) -> Option<(&'a Pod<'a>, &'a str)> {
+    is(asked, "UPDATE", "ephemeralcontainers")
+}
+
+/// The Pod and its namespace, if the request is that operation on that resource.
+fn is<'a>(asked: &'a AdmissionRequest<'a>, operation: &str, sub_resource: &str) -> Option<(&'a Pod<'a>, &'a str)> {
+    let resource = &asked.resource;
+    let pods = resource.group.is_empty() && &*resource.version == "v1" && &*resource.resource == "pods";
+    let right = pods && &*asked.operation == operation && asked.sub_resource.as_deref().unwrap_or("") == sub_resource;
+    let namespace = asked.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    asked.object.as_ref().filter(|_| right).zip(namespace)
+}
+
+fn misdirected(takes: &str, asked: &AdmissionRequest<'_>) -> Verdict {
+    let (resource, operation) = (asked.resource_name(), &*asked.operation);
+    let lacks = match (&asked.object, asked.namespace.as_deref()) {
+        (None, _) => " without an object",
+        (_, None | Some("")) => " without a namespace",
+        _ => "",
+    };
+    Verdict::Misdirected(format!("{takes}, not {resource:?} on {operation:?}{lacks}"))
+}

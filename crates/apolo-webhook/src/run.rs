@@ -1,0 +1,92 @@
+//! `apolo-secrets webhook`: its arguments, and the process from start to drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use apolo_core::key::is_dns_label;
+use apolo_runtime::certificate::{Certificate, CertificateMetrics, Files};
+use apolo_runtime::limits::Limits;
+use apolo_runtime::readiness::Readiness;
+use apolo_runtime::serve::{Server, ServerMetrics};
+use apolo_runtime::signal;
+use apolo_runtime::telemetry::metrics::Metrics;
+use apolo_runtime::telemetry::probes::{self, ProbesAddress};
+use clap::Args;
+use tokio::net::TcpListener;
+
+use crate::record::Decisions;
+use crate::{PATHS, Webhook, router};
+
+/// The arguments of `apolo-secrets webhook`.
+#[derive(Args, Debug)]
+pub struct WebhookArgs {
+    /// Address of the webhook, over HTTPS.
+    #[arg(long, env = "APOLO_BIND_ADDRESS", default_value = "0.0.0.0:10250", value_name = "ADDRESS")]
+    pub bind_address: SocketAddr,
+
+    /// What this cluster is called in references: secret://NAME/OWNER/KEY.
+    #[arg(long, env = "APOLO_CLUSTER_NAME", default_value = "default", value_parser = cluster_name, value_name = "NAME")]
+    pub cluster_name: String,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub files: Files,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub probes: ProbesAddress,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub limits: Limits,
+}
+
+fn cluster_name(text: &str) -> Result<String, String> {
+    if is_dns_label(text) {
+        return Ok(text.to_owned());
+    }
+    Err("a cluster's name is 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit".to_owned())
+}
+
+/// Runs the webhook until it is asked to stop and has drained.
+///
+/// # Errors
+/// Where an address cannot be bound or TLS cannot be had.
+pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
+    let shutdown = signal::termination().context("listening for signals")?;
+    let mut metrics = Metrics::new(version, SystemTime::now());
+    let registry = metrics.registry();
+    let server_metrics = ServerMetrics::register(registry, &PATHS);
+    let certificate = Certificate::new(args.files, CertificateMetrics::register(registry));
+    let router = router(Webhook { cluster_name: args.cluster_name, decisions: Decisions::register(registry) });
+
+    let readiness = Readiness::new();
+    let listener = bind(args.bind_address).await?;
+    let probes = bind(args.probes.metrics_bind_address).await?;
+    tracing::info!(
+        address = %listener.local_addr()?,
+        metrics_address = %probes.local_addr()?,
+        version,
+        "serving"
+    );
+    let server = Server {
+        listener,
+        router,
+        certificate: Some(certificate),
+        limits: args.limits,
+        metrics: server_metrics,
+        readiness: readiness.clone(),
+    };
+    tokio::select! {
+        served = server.run(shutdown) => served.context("serving the webhook")?,
+        probed = probes::serve(probes, Arc::new(metrics), readiness) => probed.context("serving probes")?,
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("binding {address}"))
+}
