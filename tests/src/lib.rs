@@ -1,1 +1,26 @@
-//! To be written.
+//! What the tests of Apolo Secrets stand on: real Kubernetes servers, started and stopped by this crate, and the few
+//! words in which a test talks to them.
+//!
+//! ```no_run
+//! use apolo_tests::{namespace::with_namespace, objects};
+//!
+//! #[tokio::test]
+//! async fn a_job_gets_a_pod() -> anyhow::Result<()> {
+//!     with_namespace(async |ns| {
+//!         ns.create(&objects::job("train", &objects::template(&[]))).await?;
+//!         ns.pod_of("train").await?;
+//!         Ok(())
+//!     })
+//!     .await
+//! }
+//! ```
+#![allow(clippy::print_stderr, reason = "a failed test tells on stderr what was in its namespace")]
+
+pub mod authority;
+pub mod cluster;
+pub mod command;
+pub mod control_plane;
+pub mod eventually;
+pub mod namespace;
+pub mod objects;
+pub mod webhook;

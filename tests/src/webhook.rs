@@ -1,0 +1,263 @@
+//! The webhook, outside the cluster: the real binary as a process, made known to a control plane by the chart.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, api::PostParams};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    authority::{self, CertificatePair},
+    cluster::server::{self, Server},
+    command,
+    control_plane::{self, ControlPlane},
+    eventually::{NotYet, eventually},
+};
+
+/// The binary, as it is called in the folder of a cluster.
+const BINARY: &str = "apolo-secrets";
+/// Names, in the environment, a binary to be used instead of the one that was built beside this program.
+const BINARY_PATH: &str = "APOLO_SECRETS_BINARY";
+/// The release, and the namespace that it is said to be in.
+pub const RELEASE: &str = "apolo-secrets";
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/apolo-secrets");
+
+/// A webhook that runs. Dropping it kills it; what the chart made stays.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Where the API server reaches it: `https://127.0.0.1:PORT`.
+    pub url: String,
+    /// Where its metrics and probes are: `http://127.0.0.1:PORT`.
+    pub metrics_url: String,
+    server: Server,
+}
+
+/// Why there is no webhook.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its binary is not there.
+    #[error("cannot find the binary {BINARY} at {}: cargo build -p apolo-secrets", .path.display())]
+    Binary {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It got no certificate.
+    #[error("cannot make a certificate for the webhook")]
+    Authority(#[from] authority::Error),
+    /// A file in the cluster's folder could not be written.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It did not start.
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    /// It does not do what it should.
+    #[error(transparent)]
+    NotYet(#[from] NotYet),
+    /// A program could not be run.
+    #[error("cannot run {0}")]
+    Run(&'static str, #[source] io::Error),
+    /// A program failed.
+    #[error("{program} failed ({status}): {stderr}")]
+    Failed {
+        /// The program.
+        program: &'static str,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        stderr: String,
+    },
+    /// The cluster could not be reached.
+    #[error(transparent)]
+    ControlPlane(#[from] control_plane::Error),
+}
+
+impl ControlPlane {
+    /// Starts the webhook, makes it known by the chart, and returns when the API server asks it.
+    ///
+    /// # Errors
+    /// When it does not start, or the API server does not come to ask it.
+    pub async fn install(&self) -> Result<Webhook, Error> {
+        let webhook = self.start_webhook().await?;
+        let rendered = self.render(&webhook.url).await?;
+        run("kubectl", self.kubectl(["apply", "--filename=-"]), &rendered).await?;
+        asked(self.admin().await?).await?;
+        Ok(webhook)
+    }
+
+    /// Starts the webhook, and returns when it serves; the API server does not know it yet.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_webhook(&self) -> Result<Webhook, Error> {
+        let binary = binary()?;
+        let link = self.bin().join(BINARY);
+        if !link.exists() {
+            let linked = std::os::unix::fs::symlink(&binary, &link);
+            linked.map_err(|source| Error::Write { path: link, source })?;
+        }
+        let (certificate, key) = (self.folder().join("webhook.crt"), self.folder().join("webhook.key"));
+        self.write_webhook_certificate(Duration::from_secs(24 * 60 * 60))?;
+        let arguments = [
+            "webhook".to_owned(),
+            "--bind-address=127.0.0.1:0".to_owned(),
+            "--metrics-bind-address=127.0.0.1:0".to_owned(),
+            format!("--tls-cert-file={}", certificate.display()),
+            format!("--tls-private-key-file={}", key.display()),
+            "--drain-delay=0s".to_owned(),
+        ];
+        let mut server = Server::start(self.folder(), BINARY, &arguments)?;
+        let log = self.webhook_log();
+        let started = eventually("the webhook serves", async || match server.check() {
+            Ok(()) => serving_line(&log).map(Ok).ok_or("no line of its log says so"),
+            Err(ended) => Ok(Err(ended)),
+        });
+        let line = started.await??;
+        let address = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(Webhook {
+            url: format!("https://{}", address("address")),
+            metrics_url: format!("http://{}", address("metrics_address")),
+            server,
+        })
+    }
+
+    /// Writes a new certificate for the webhook, over the one that it has.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn write_webhook_certificate(&self, life: Duration) -> Result<(), Error> {
+        let CertificatePair { certificate, key } = self.authority().server(&["127.0.0.1"], SystemTime::now() + life)?;
+        for (name, content) in [("webhook.crt", certificate), ("webhook.key", key)] {
+            let path = self.folder().join(name);
+            std::fs::write(&path, content).map_err(|source| Error::Write { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// What the chart renders for a webhook at `url`.
+    ///
+    /// # Errors
+    /// When helm refuses.
+    pub async fn render(&self, url: &str) -> Result<String, Error> {
+        let authority = STANDARD.encode(&self.authority().pair().certificate);
+        let set = format!("webhook.url={url},webhook.caBundle={authority}");
+        let arguments = ["template", RELEASE, CHART, "--namespace", RELEASE, "--set", &set];
+        run("helm", self.helm(arguments), "").await
+    }
+
+    /// The decisions on a namespace, as the webhook has logged them.
+    pub fn decisions(&self, namespace: &str) -> Vec<Value> {
+        let is_here = |line: &Value| line.get("namespace").and_then(Value::as_str) == Some(namespace);
+        lines(&self.webhook_log()).into_iter().filter(is_here).collect()
+    }
+
+    /// The log of the webhook: one JSON object a line.
+    pub fn webhook_log(&self) -> PathBuf {
+        self.folder().join(format!("{BINARY}.log"))
+    }
+}
+
+impl Webhook {
+    /// Its metrics, as text.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        let fetch = async {
+            let address = self.metrics_url.trim_start_matches("http://");
+            let mut stream = TcpStream::connect(address).await?;
+            let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok(answer)
+        };
+        fetch.await.map_err(|source| Error::Run("GET /metrics", source))
+    }
+
+    /// Asks it to stop, as kubelet does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not stop by the deadline.
+    pub async fn stop(&mut self) -> Result<(), Error> {
+        let terminate = Command::new("kill").arg("-TERM").arg(self.server.id().to_string()).status();
+        terminate.map_err(|source| Error::Run("kill", source))?;
+        let server = &mut self.server;
+        eventually("the webhook stops", async || match server.check() {
+            Ok(()) => Err("it runs"),
+            Err(_) => Ok(()),
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// The binary that was built beside this program, or that the environment names.
+///
+/// # Errors
+/// When it is not there.
+pub fn binary() -> Result<PathBuf, Error> {
+    let beside = || {
+        let program = std::env::current_exe()?;
+        let folder = program.ancestors().find(|folder| folder.join(BINARY).is_file());
+        folder.map(|folder| folder.join(BINARY)).ok_or(io::ErrorKind::NotFound.into())
+    };
+    match std::env::var_os(BINARY_PATH) {
+        Some(path) => std::fs::canonicalize(&path).map_err(|source| Error::Binary { path: path.into(), source }),
+        None => beside().map_err(|source| Error::Binary { path: PathBuf::from("target"), source }),
+    }
+}
+
+fn serving_line(log: &Path) -> Option<Value> {
+    lines(log).into_iter().find(|line| line.get("metrics_address").is_some())
+}
+
+fn lines(log: &Path) -> Vec<Value> {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Waits until the API server, which hears of a new configuration a moment later, asks the webhook.
+async fn asked(client: Client) -> Result<(), NotYet> {
+    let pods: Api<Pod> = Api::namespaced(client, "default");
+    let manifest = json!({
+        "metadata": {"generateName": "asked-", "annotations": {"secrets.apolo.us/env": "mistake"}},
+        "spec": {"containers": [{"name": "main", "image": "registry.invalid/main"}]},
+    });
+    eventually("the API server asks the webhook", async || {
+        let pod: Pod = serde_json::from_value(manifest.clone()).map_err(|error| error.to_string())?;
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        match pods.create(&dry, &pod).await {
+            Ok(_) => Err("a mistake was let pass".to_owned()),
+            Err(error) if error.to_string().contains("there is no \"=\"") => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await
+}
+
+async fn run(program: &'static str, command: Command, stdin: &str) -> Result<String, Error> {
+    let finished = command::run(command, stdin).await.map_err(|source| Error::Run(program, source))?;
+    if finished.status.success() {
+        Ok(finished.stdout)
+    } else {
+        Err(Error::Failed { program, status: finished.status, stderr: finished.stderr })
+    }
+}

@@ -1,0 +1,50 @@
+//! Which crate may use which: dependencies go one way.
+
+use std::{collections::BTreeMap, process::Command};
+
+use anyhow::Context;
+use serde_json::Value;
+
+/// Each crate, and those of ours that it may use. The tests are strangers: they see the API server and the binaries.
+const TABLE: [(&str, &[&str]); 6] = [
+    ("apolo-core", &[]),
+    ("apolo-runtime", &["apolo-core"]),
+    ("apolo-webhook", &["apolo-core", "apolo-runtime"]),
+    ("apolo-secrets", &["apolo-runtime", "apolo-webhook"]),
+    ("apolo-bench", &["apolo-core", "apolo-runtime", "apolo-webhook", "apolo-tests"]),
+    ("apolo-tests", &[]),
+];
+
+/// What the core may not depend on: it is pure.
+const NOT_IN_CORE: [&str; 8] = ["tokio", "hyper", "axum", "kube", "k8s-openapi", "tracing", "reqwest", "rustls"];
+
+#[test]
+fn dependencies_go_one_way() -> anyhow::Result<()> {
+    let table = BTreeMap::from(TABLE);
+    for package in packages()? {
+        let name = package["name"].as_str().context("no name")?;
+        let allowed = table.get(name).with_context(|| format!("{name} is not in the table"))?;
+        for dependency in dependencies(&package) {
+            let ours = dependency.starts_with("apolo-");
+            assert!(!ours || allowed.contains(&dependency), "{name} may not use {dependency}");
+            assert!(
+                name != "apolo-core" || !NOT_IN_CORE.contains(&dependency),
+                "{name} is pure, but uses {dependency}"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn packages() -> anyhow::Result<Vec<Value>> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let output =
+        Command::new(cargo).args(["metadata", "--no-deps", "--format-version=1", "--locked", "--offline"]).output()?;
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(metadata["packages"].as_array().context("no packages")?.clone())
+}
+
+fn dependencies(package: &Value) -> impl Iterator<Item = &str> {
+    package["dependencies"].as_array().into_iter().flatten().filter_map(|dependency| dependency["name"].as_str())
+}

@@ -1,0 +1,102 @@
+//! A cluster of its own, in which the webhook stops, comes back, and gets new certificates.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use apolo_tests::{
+    cluster::Cluster,
+    command,
+    eventually::eventually,
+    namespace::{self, Namespace},
+    objects,
+};
+use kube::core::Status;
+use serde_json::Value;
+
+const ASKING: [(&str, &str); 1] = [("secrets.apolo.us/env", "A=secret:a")];
+
+async fn refused(ns: &Namespace, object: &Value) -> anyhow::Result<Box<Status>> {
+    match ns.create(object).await.err().context("allowed")? {
+        namespace::Error::Create { source: kube::Error::Api(status), .. } => Ok(status),
+        other => Err(other.into()),
+    }
+}
+
+#[tokio::test]
+async fn without_the_webhook_pods_that_ask_are_refused_and_all_others_are_made() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut webhook = cluster.install().await?;
+    cluster
+        .with_namespace(async |ns| {
+            ns.create(&objects::pod("before", &objects::template(&ASKING))).await?;
+            webhook.stop().await?;
+
+            let status = refused(&ns, &objects::pod("asks", &objects::template(&ASKING))).await?;
+            assert!(status.message.contains("failed calling webhook \"pods.secrets.apolo.us\""), "{}", status.message);
+            for number in 0..20 {
+                let name = format!("other-{number}");
+                ns.create(&objects::pod(&name, &objects::template(&[("example.com/note", "x")]))).await?;
+            }
+            ns.create(&objects::job("a-job", &objects::template(&[]))).await?;
+            ns.pod_of("a-job").await?;
+            // What was let in keeps its life: only its creation was ours to hold up.
+            for change in [&["label", "pod", "before", "team=blue"][..], &["delete", "pod", "before", "--wait=false"]] {
+                let arguments = [change, &["--namespace", &ns.name]].concat();
+                let changed = command::run(ns.kubectl(arguments), "").await?;
+                assert!(changed.status.success(), "{}", changed.stderr);
+            }
+
+            // A Job that asks gets its Pod once the webhook is back.
+            ns.create(&objects::job("waits", &objects::template(&ASKING))).await?;
+            webhook = cluster.install().await?;
+            ns.pod_of("waits").await?;
+            anyhow::Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_pod_that_the_mutating_hook_did_not_see_is_refused_and_a_new_certificate_is_used() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let webhook = cluster.install().await?;
+    cluster
+        .with_namespace(async |ns| {
+            let end = async || {
+                let metrics = webhook.metrics().await.map_err(|error| error.to_string())?;
+                let end =
+                    metrics.lines().find(|line| line.starts_with("apolo_tls_certificate_not_after_timestamp_seconds"));
+                end.map(str::to_owned).ok_or_else(|| "no such metric".to_owned())
+            };
+            let before = end().await.map_err(anyhow::Error::msg)?;
+            cluster.write_webhook_certificate(Duration::from_secs(3600))?;
+            eventually("the webhook has its new certificate", async || {
+                let after = end().await?;
+                if after == before { Err(after) } else { Ok(()) }
+            })
+            .await?;
+            ns.create(&objects::pod("renewed", &objects::template(&ASKING))).await?;
+
+            let delete = ["delete", "mutatingwebhookconfiguration", "apolo-secrets"];
+            let deleted = command::run(ns.kubectl(delete), "").await?;
+            assert!(deleted.status.success(), "{}", deleted.stderr);
+            let message = eventually("the API server asks the validating hook only", async || {
+                let pod = objects::pod("unseen", &objects::template(&ASKING));
+                match refused(&ns, &pod).await {
+                    Ok(status) => Ok(status.message.clone()),
+                    Err(error) => {
+                        let gone = command::run(
+                            ns.kubectl(["delete", "pod", "unseen", "--force", "--namespace", &ns.name]),
+                            "",
+                        );
+                        let _ = gone.await;
+                        Err(error.to_string())
+                    }
+                }
+            })
+            .await?;
+            assert!(message.contains("the Pod lacks"), "{message}");
+            assert!(message.contains("\"/spec/containers/0/env\""), "{message}");
+            anyhow::Ok(())
+        })
+        .await
+}
