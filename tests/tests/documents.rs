@@ -48,7 +48,7 @@ fn the_reference_of_the_servers_is_what_their_help_says() -> anyhow::Result<()> 
     let mut page = String::from("# apolo-secrets\n\nThe servers, one binary. Generated from its `--help`.\n");
     for arguments in [&["--help"][..], &["webhook", "--help"]] {
         let binary = apolo_tests::webhook::binary()?;
-        let help = Command::new(binary).args(arguments).env("COLUMNS", "120").output()?;
+        let help = Command::new(binary).args(arguments).env_clear().env("COLUMNS", "120").output()?;
         let title = [&["apolo-secrets"], arguments].concat().join(" ");
         page.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", String::from_utf8(help.stdout)?.trim_end()));
     }

@@ -1,0 +1,210 @@
+//! The router, from bytes to bytes: whatever arrives is answered in words, and what is right is answered right.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use apolo_webhook::record::Decisions;
+use apolo_webhook::{Webhook, router};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{Method, Request};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
+
+fn webhook() -> (Router, Registry) {
+    let mut registry = Registry::default();
+    let decisions = Decisions::register(&mut registry);
+    (router(Webhook { cluster_name: "default".into(), decisions }), registry)
+}
+
+async fn ask(router: &Router, method: Method, path: &str, body: impl Into<Vec<u8>>) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(path).body(Body::from(body.into())).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
+async fn post(path: &str, body: impl Into<Vec<u8>>) -> (u16, Value) {
+    ask(&webhook().0, Method::POST, path, body).await
+}
+
+fn review(request: &Value) -> String {
+    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}).to_string()
+}
+
+fn pod_request(operation: &str, pod: &Value) -> Value {
+    json!({
+        "uid": UID,
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "namespace": "bob", "operation": operation, "userInfo": {"username": "bob"}, "object": pod, "dryRun": false,
+    })
+}
+
+fn asking() -> Value {
+    json!({
+        "metadata": {"name": "a", "annotations": {"secrets.apolo.us/env": "A=secret:a"}},
+        "spec": {"containers": [{"name": "main", "image": "busybox"}]},
+    })
+}
+
+fn patch_of(answer: &Value) -> Value {
+    serde_json::from_slice(&STANDARD.decode(answer["response"]["patch"].as_str().unwrap()).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_pod_that_asks_is_patched() {
+    let (status, answer) = post("/pods/mutate", review(&pod_request("CREATE", &asking()))).await;
+    assert_eq!(status, 200);
+    assert_eq!((&answer["kind"], &answer["apiVersion"]), (&json!("AdmissionReview"), &json!("admission.k8s.io/v1")));
+    let response = &answer["response"];
+    assert_eq!(response["uid"], UID);
+    assert_eq!((&response["allowed"], &response["patchType"]), (&json!(true), &json!("JSONPatch")));
+    assert_eq!(
+        patch_of(&answer),
+        json!([
+            {"op": "add", "path": "/metadata/annotations/secrets.apolo.us~1containers", "value": "main"},
+            {"op": "add", "path": "/spec/containers/0/env", "value":
+                [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a"}}}]},
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_pod_that_asks_for_nothing_is_allowed_as_it_is() {
+    let pod = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "main"}]}});
+    for path in ["/pods/mutate", "/pods/validate"] {
+        let (_, answer) = post(path, review(&pod_request("CREATE", &pod))).await;
+        assert_eq!(answer["response"], json!({"uid": UID, "allowed": true}));
+    }
+}
+
+#[tokio::test]
+async fn a_pod_is_validated_as_it_will_be() {
+    let (_, answer) = post("/pods/validate", review(&pod_request("CREATE", &asking()))).await;
+    assert_eq!(answer["response"]["status"]["code"], 403);
+    let mut pod = asking();
+    pod["metadata"]["annotations"]["secrets.apolo.us/containers"] = json!("main");
+    pod["spec"]["containers"][0]["env"] =
+        json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a"}}}]);
+    let (_, answer) = post("/pods/validate", review(&pod_request("CREATE", &pod))).await;
+    assert_eq!(answer["response"]["allowed"], true);
+}
+
+#[tokio::test]
+async fn a_debug_container_is_held_up_only_by_what_is_asked_of_others() {
+    let mut request = pod_request("UPDATE", &asking());
+    request["subResource"] = json!("ephemeralcontainers");
+    let (_, answer) = post("/pods/validate", review(&request)).await;
+    assert_eq!(answer["response"]["allowed"], true);
+    request["object"]["metadata"]["annotations"]["secrets.apolo.us/env"] = json!("A=secret:/alice/a");
+    let (_, answer) = post("/pods/validate", review(&request)).await;
+    assert_eq!(answer["response"]["status"]["reason"], "Forbidden");
+}
+
+#[tokio::test]
+async fn a_review_of_something_else_is_denied_in_words() {
+    let mut deployment = pod_request("CREATE", &asking());
+    deployment["resource"] = json!({"group": "apps", "version": "v1", "resource": "deployments"});
+    let update = pod_request("UPDATE", &asking());
+    let mut no_namespace = pod_request("CREATE", &asking());
+    no_namespace["namespace"] = Value::Null;
+    let no_object = pod_request("CREATE", &Value::Null);
+    for (request, said) in [
+        (deployment, r#"/pods/mutate takes pods on CREATE, not "deployments.apps" on "CREATE""#),
+        (update, r#"/pods/mutate takes pods on CREATE, not "pods" on "UPDATE""#),
+        (no_object, r#"/pods/mutate takes pods on CREATE, not "pods" on "CREATE" without an object"#),
+        (no_namespace, r#"/pods/mutate takes pods on CREATE, not "pods" on "CREATE" without a namespace"#),
+    ] {
+        let (status, answer) = post("/pods/mutate", review(&request)).await;
+        assert_eq!((status, &answer["response"]["allowed"]), (200, &json!(false)));
+        let denial = &answer["response"]["status"];
+        assert_eq!((&denial["code"], &denial["message"]), (&json!(400), &json!(said)));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_review_is_answered_in_words() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for (body, said) in [
+        (b"not json".to_vec(), "the body is not JSON (at line 1, column 2)"),
+        (Vec::new(), "the body is not JSON (at line 1, column 0)"),
+        (b"{\"kind\":\"\xc3\x28\"}".to_vec(), "the body is not UTF-8 (at byte 9)"),
+        (deep.into_bytes(), "the body is nested more than 4096 levels deep"),
+        (b"{}".to_vec(), r#"the body must be an AdmissionReview of admission.k8s.io/v1, not "" of """#),
+        (
+            review(&json!({"uid": "1"})).replace("/v1", "/v1beta1").into_bytes(),
+            r#"the body must be an AdmissionReview of admission.k8s.io/v1, not "AdmissionReview" of "admission.k8s.io/v1beta1""#,
+        ),
+        (review(&Value::Null).into_bytes(), "the AdmissionReview has no request"),
+        (
+            br#"{"kind":"AdmissionReview","kind":"AdmissionReview"}"#.to_vec(),
+            "the body is not an AdmissionReview of a Pod: duplicate field `kind` (at line 1, column 32)",
+        ),
+    ] {
+        for path in ["/pods/mutate", "/pods/validate"] {
+            let (status, answer) = post(path, body.clone()).await;
+            assert_eq!((status, &answer["kind"], &answer["message"]), (400, &json!("Status"), &json!(said)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_review_whose_pod_is_out_of_form_is_denied_with_its_uid() {
+    let mut request = pod_request("CREATE", &asking());
+    request["object"]["spec"]["containers"] = json!("hunter2");
+    let (status, answer) = post("/pods/mutate", review(&request)).await;
+    assert_eq!((status, &answer["response"]["uid"]), (200, &json!(UID)));
+    let said = answer["response"]["status"]["message"].as_str().unwrap();
+    assert!(said.contains("expected a sequence") && !said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test]
+async fn a_key_of_the_pod_that_stands_there_twice_is_denied() {
+    for (once, twice) in [
+        (r#""spec":{"#, r#""spec":{},"spec":{"#),
+        (r#""secrets.apolo.us/env":"#, r#""secrets.apolo.us/env":"B=secret:b","secrets.apolo.us/env":"#),
+        (r#""name":"main""#, r#""name":"main","name":"other""#),
+    ] {
+        let body = review(&pod_request("CREATE", &asking())).replacen(once, twice, 1);
+        let (_, answer) = post("/pods/mutate", body).await;
+        let said = answer["response"]["status"]["message"].as_str().unwrap_or_default();
+        assert!(said.contains("duplicate"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_answered_in_words() {
+    let (router, _) = webhook();
+    let (status, answer) = ask(&router, Method::POST, "/pods", "").await;
+    assert_eq!((status, &answer["message"]), (404, &json!("there is nothing at \"/pods\"")));
+    let (status, answer) = ask(&router, Method::GET, "/pods/mutate", "").await;
+    assert_eq!((status, &answer["message"]), (405, &json!("\"/pods/mutate\" does not take GET")));
+}
+
+#[tokio::test]
+async fn decisions_and_mistakes_are_counted() {
+    let (router, registry) = webhook();
+    let mut mistaken = pod_request("CREATE", &asking());
+    mistaken["object"]["metadata"]["annotations"]["secrets.apolo.us/env"] = json!("A, B=x");
+    for body in [review(&pod_request("CREATE", &asking())), review(&mistaken), "no".to_owned()] {
+        ask(&router, Method::POST, "/pods/mutate", body).await;
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    for line in [
+        r#"admission_decisions_total{path="/pods/mutate",verdict="patched"} 1"#,
+        r#"admission_decisions_total{path="/pods/mutate",verdict="mistaken"} 1"#,
+        r#"admission_decisions_total{path="/pods/mutate",verdict="unreadable"} 1"#,
+        r#"mistakes_total{kind="no-equals"} 1"#,
+        r#"mistakes_total{kind="value-is-no-reference"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+}
