@@ -25,7 +25,7 @@ lint: ## Check format, lints, the chart and, where cargo-deny is installed, the 
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	tests/lint-chart
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --all-features check bans licenses sources; \
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check --hide-inclusion-graph bans licenses sources; \
 	else echo "skipped: cargo deny (not installed: cargo install --locked cargo-deny)"; fi
 
 fmt: ## Format the sources

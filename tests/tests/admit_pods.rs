@@ -1,4 +1,5 @@
 //! Pods that ask for secrets, on a real API server with the real webhook: what they become, and who is refused.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
