@@ -46,11 +46,11 @@ pub enum Wrong {
         reference: String,
     },
     /// A volume item whose path does not begin with `/`.
-    #[error("the path must begin with \"/\"; write {reference}:/{path}")]
+    #[error("the path must begin with \"/\"; write {reference}:{path}")]
     RelativePath {
         /// The item's reference.
         reference: String,
-        /// The path as it was written.
+        /// The absolute path that was probably meant.
         path: String,
     },
     /// Another rule of paths.

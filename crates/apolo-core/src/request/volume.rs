@@ -75,11 +75,16 @@ fn item_path<'a>(reference: &str, path: Option<&'a str>) -> Result<ItemPath<'a>,
         _ => path,
     };
     ItemPath::parse(path).map_err(|error| match error {
-        PathError::RelativePath => {
-            Wrong::RelativePath { reference: mend.to_owned(), path: path.escape_debug().take(120).collect() }
-        }
+        PathError::RelativePath => Wrong::RelativePath { reference: mend.to_owned(), path: rooted(path) },
         error => error.into(),
     })
+}
+
+/// The absolute path that was probably meant.
+fn rooted(path: &str) -> String {
+    let path = path.trim_ascii();
+    let path = path.strip_prefix("./").unwrap_or(path).trim_start_matches('/');
+    format!("/{path}").chars().flat_map(char::escape_debug).take(120).collect()
 }
 
 /// What is wrong with a file because of one that was asked for before it.
