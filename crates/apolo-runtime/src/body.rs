@@ -1,6 +1,8 @@
 //! Request bodies: frames in, one contiguous buffer out, within bounds that hold over all requests together.
 
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -8,30 +10,18 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
-use crate::limits::Limits;
 use crate::status;
 
-/// Up to here a body draws on the quarter that is kept for small ones: large ones cannot starve them.
-const SMALL: usize = 64 << 10;
+mod budget;
+mod queue;
 
-/// How long a body waits for room. Short, since bodies that wait for each other must end by giving up.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub use budget::Budget;
 
-/// The memory that bodies may use together. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Budget {
-    max_body: usize,
-    /// In KiB, for the first 64 KiB of each body.
-    small: Arc<Semaphore>,
-    /// In KiB, for the rest.
-    large: Arc<Semaphore>,
-}
+use budget::{Held, SMALL};
 
 /// A whole body, and its share of the [`Budget`] until it is dropped.
-#[derive(Debug, Default)]
 pub struct Whole {
     /// What the client sent.
     pub bytes: Bytes,
@@ -58,20 +48,6 @@ pub enum BodyError {
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-impl Budget {
-    /// A budget within `limits`.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        let permits = |bytes: usize| Arc::new(Semaphore::new((bytes >> 10).min(Semaphore::MAX_PERMITS)));
-        let small = limits.max_buffered_bytes / 4;
-        Self {
-            max_body: limits.max_body_bytes,
-            small: permits(small.max(SMALL)),
-            large: permits((limits.max_buffered_bytes - small).max(limits.max_body_bytes)),
-        }
-    }
-}
-
 /// Reads a body that must be there by `deadline`. A body of one frame is passed on without a copy; memory is drawn as
 /// bytes really arrive, so that a promise of bytes costs nothing.
 ///
@@ -83,23 +59,32 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if declared > budget.max_body {
-        return Err(BodyError::TooLarge { limit: budget.max_body });
-    }
+    budget.admits(declared)?;
+    let held = Budget::nothing(Instant::now());
     if body.is_end_stream() {
-        return Ok(Whole::default());
+        return Ok(Whole { bytes: Bytes::new(), _held: held });
     }
-    timeout_at(deadline, frames(&mut body, declared, budget)).await.unwrap_or(Err(BodyError::Slow))
+    let mut frames = pin!(frames(&mut body, declared, budget, held));
+    // Most bodies arrive with their header.
+    if let Poll::Ready(whole) = poll_fn(|context| Poll::Ready(frames.as_mut().poll(context))).await {
+        return whole;
+    }
+    let queued = budget.queue();
+    tokio::select! {
+        biased;
+        whole = frames => whole,
+        () = queued.shed() => Err(BodyError::Slow),
+        () = sleep_until(deadline) => Err(BodyError::Slow),
+    }
 }
 
-async fn frames<B>(body: &mut B, declared: usize, budget: &Budget) -> Result<Whole, BodyError>
+async fn frames<B>(body: &mut B, declared: usize, budget: &Budget, mut held: Held) -> Result<Whole, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut held = Held::default();
-    let Some(first) = data(body).await? else { return Ok(Whole::default()) };
-    held.grow(first.len(), budget).await?;
+    let first = data(body).await?.unwrap_or_default();
+    budget.grow(&mut held, first.len()).await?;
     if body.is_end_stream() {
         return Ok(Whole { bytes: first, _held: held });
     }
@@ -109,7 +94,7 @@ where
     whole.extend_from_slice(&first);
     drop(first);
     loop {
-        held.grow(whole.len() + next.len(), budget).await?;
+        budget.grow(&mut held, whole.len() + next.len()).await?;
         whole.extend_from_slice(&next);
         if body.is_end_stream() {
             break;
@@ -137,41 +122,6 @@ where
     Ok(None)
 }
 
-/// What one body holds of the [`Budget`].
-#[derive(Debug, Default)]
-struct Held {
-    small: Option<OwnedSemaphorePermit>,
-    large: Option<OwnedSemaphorePermit>,
-}
-
-impl Held {
-    /// Draws what is missing for `total` bytes.
-    async fn grow(&mut self, total: usize, budget: &Budget) -> Result<(), BodyError> {
-        if total > budget.max_body {
-            return Err(BodyError::TooLarge { limit: budget.max_body });
-        }
-        draw(&mut self.small, &budget.small, total.min(SMALL)).await?;
-        draw(&mut self.large, &budget.large, total.saturating_sub(SMALL)).await
-    }
-}
-
-async fn draw(held: &mut Option<OwnedSemaphorePermit>, pool: &Arc<Semaphore>, bytes: usize) -> Result<(), BodyError> {
-    let missing = bytes.div_ceil(1 << 10) - held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let Ok(missing @ 1..) = u32::try_from(missing) else { return Ok(()) };
-    let permit = match Arc::clone(pool).try_acquire_many_owned(missing) {
-        Ok(permit) => permit,
-        Err(_) => timeout_at(Instant::now() + PATIENCE, Arc::clone(pool).acquire_many_owned(missing))
-            .await
-            .map_err(|_| BodyError::Busy)?
-            .map_err(|_| BodyError::Busy)?,
-    };
-    match held {
-        Some(held) => held.merge(permit),
-        None => *held = Some(permit),
-    }
-    Ok(())
-}
-
 impl IntoResponse for BodyError {
     fn into_response(self) -> Response {
         let (code, reason) = match self {
@@ -185,5 +135,59 @@ impl IntoResponse for BodyError {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+    use crate::limits::Limits;
+
+    const KIB: usize = 1 << 10;
+
+    fn budget() -> Budget {
+        Budget::new(&Limits { max_body_bytes: KIB << 10, max_buffered_bytes: KIB << 10, ..Limits::default() })
+    }
+
+    fn frames(sizes: &[usize]) -> impl Body<Data = Bytes, Error = std::convert::Infallible> + Unpin + use<> {
+        let frames: Vec<_> = sizes.iter().map(|size| Ok(http_body::Frame::data(vec![b'x'; *size].into()))).collect();
+        StreamBody::new(futures_util::stream::iter(frames))
+    }
+
+    async fn length(budget: &Budget, sizes: &[usize]) -> Result<usize, BodyError> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        Ok(read(frames(sizes), budget, deadline).await?.bytes.len())
+    }
+
+    #[tokio::test]
+    async fn does_not_copy_a_body_of_one_frame() {
+        let bytes = Bytes::from(vec![b'x'; 100 * KIB]);
+        let whole = read(Full::new(bytes.clone()), &budget(), Instant::now()).await.unwrap();
+        assert_eq!(whole.bytes.as_ptr(), bytes.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn reads_frames_of_any_size_up_to_the_limit() {
+        let budget = budget();
+        for sizes in [&[][..], &[0], &[1], &[0, 1, 0], &[1, 2, 3], &[64 * KIB, 1], &[1000 * KIB, 24 * KIB]] {
+            assert_eq!(length(&budget, sizes).await.unwrap(), sizes.iter().sum::<usize>(), "{sizes:?}");
+        }
+        for sizes in [&[KIB * KIB + 1][..], &[KIB * KIB, 1]] {
+            assert!(matches!(length(&budget, sizes).await, Err(BodyError::TooLarge { limit: 0x10_0000 })), "{sizes:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn has_no_room_for_a_large_one_while_others_hold_it_but_for_a_small_one() {
+        let budget = budget();
+        let held = read(frames(&[900 * KIB]), &budget, Instant::now()).await.unwrap();
+        assert!(matches!(length(&budget, &[500 * KIB]).await, Err(BodyError::Busy)));
+        assert_eq!(length(&budget, &[64 * KIB]).await.unwrap(), 64 * KIB);
+        drop(held);
+        assert_eq!(length(&budget, &[500 * KIB]).await.unwrap(), 500 * KIB);
     }
 }

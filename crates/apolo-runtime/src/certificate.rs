@@ -150,3 +150,73 @@ impl ResolvesServerCert for Current {
         self.0.load().as_ref().map(|pair| Arc::clone(&pair.certified))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use serde_json::Value;
+    use tracing::level_filters::LevelFilter;
+
+    use super::*;
+    use crate::telemetry::log::{Log, LogLevel};
+    use crate::timestamp::from_unix;
+
+    /// The lines that are logged meanwhile.
+    fn told(act: impl FnOnce()) -> Vec<Value> {
+        let sink = tempfile::NamedTempFile::new().unwrap();
+        let (log, writer) = Log::new(&LogLevel { log_level: LevelFilter::INFO }, sink.reopen().unwrap()).unwrap();
+        tracing::subscriber::with_default(log, act);
+        drop(writer);
+        fs::read_to_string(sink.path()).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn write(files: &Files) -> KeyPair {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2050, 1, 1);
+        fs::write(&files.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(&files.key, key.serialize_pem()).unwrap();
+        key
+    }
+
+    #[test]
+    fn tells_once_what_is_wrong_and_keeps_the_old_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, key_path) = (directory.path().join("tls.crt"), directory.path().join("tls.key"));
+        let files = Files { certificate: path.clone(), key: key_path.clone() };
+        let (path, key_path) = (path.display(), key_path.display());
+        let look = |certificate: &Certificate, seconds| certificate.look(from_unix(seconds));
+        let (now, end) = (1_800_000_000, 2_524_608_000);
+
+        let certificate = Certificate::new(files.clone(), CertificateMetrics::default());
+        assert!(certificate.usable(from_unix(now)).is_err());
+        let key = write(&files);
+        look(&certificate, now);
+        assert_eq!(certificate.not_after(), Some(from_unix(end)));
+
+        fs::write(&files.key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+        let lines = told(|| (1..30).for_each(|second| look(&certificate, now + second)));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["error"], format!("the key in {key_path} does not belong to the certificate in {path}"));
+        assert_eq!(certificate.usable(from_unix(now)), Ok(()));
+
+        fs::write(&files.key, key.serialize_pem()).unwrap();
+        let lines = told(|| {
+            look(&certificate, now + 30);
+            (0..30).for_each(|second| look(&certificate, end + second));
+        });
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let only = "is valid from 2020-01-01T00:00:00Z to 2050-01-01T00:00:00Z only";
+        assert_eq!(lines[0]["error"], format!("the certificate in {path} {only}"));
+        let ended = format!("the certificate from {path} ended at 2050-01-01T00:00:00Z");
+        assert_eq!(certificate.usable(from_unix(end)), Err(ended));
+
+        fs::remove_file(&files.certificate).unwrap();
+        let lines = told(|| (0..30).for_each(|second| look(&certificate, now + second)));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["error"], format!("reading {path}: No such file or directory (os error 2)"));
+    }
+}

@@ -8,8 +8,8 @@ pub mod quantity;
 
 use quantity::{bytes, duration};
 
-/// Bounds on what a client may cost. Together they bound memory: about 25 KB a connection, the buffered bodies, and
-/// what `max_requests` handlers use.
+/// Bounds on what a client may cost. Together they bound memory: about 45 KB a connection, the buffered bodies, 10 KB for
+/// each of four times `max_requests`, and what so many handlers use.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
     /// Largest request body; an AdmissionReview carries two objects, each below the API server's limit of 3 MiB.
@@ -20,12 +20,12 @@ pub struct Limits {
     #[arg(long, env = "APOLO_MAX_BUFFERED_BYTES", default_value = "24Mi", value_parser = bytes, value_name = "SIZE")]
     pub max_buffered_bytes: usize,
 
-    /// Requests worked on at once; more wait for a place until half of their time is up.
+    /// Requests worked on at once; four times as many may wait for a place, until half of their time is up.
     #[arg(long, env = "APOLO_MAX_REQUESTS", default_value_t = 256, value_name = "COUNT")]
     pub max_requests: usize,
 
     /// Open connections; for one more, the one that has been useless longest is closed.
-    #[arg(long, env = "APOLO_MAX_CONNECTIONS", default_value_t = 512, value_name = "COUNT")]
+    #[arg(long, env = "APOLO_MAX_CONNECTIONS", default_value_t = 256, value_name = "COUNT")]
     pub max_connections: usize,
 
     /// Time for the TLS handshake, and again for the header of the first request.
@@ -51,6 +51,13 @@ pub struct Limits {
     pub grace: Duration,
 }
 
+impl Limits {
+    /// How many requests may wait for their body, and as many for a place.
+    pub(crate) fn max_queued_requests(&self) -> usize {
+        self.max_requests.saturating_mul(4)
+    }
+}
+
 impl Default for Limits {
     /// What the flags say when none is given.
     fn default() -> Self {
@@ -58,7 +65,7 @@ impl Default for Limits {
             max_body_bytes: 7 << 20,
             max_buffered_bytes: 24 << 20,
             max_requests: 256,
-            max_connections: 512,
+            max_connections: 256,
             header_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_millis(4500),
             idle_timeout: Duration::from_secs(120),

@@ -81,12 +81,15 @@ impl Server {
         let requests = Arc::new(Requests {
             router: router.layer(DefaultBodyLimit::disable()).with_state(()),
             budget: Budget::new(&limits),
-            places: Semaphore::new(limits.max_requests.min(Semaphore::MAX_PERMITS)),
+            hall: places(limits.max_queued_requests()),
+            places: places(limits.max_requests),
             timeout: limits.request_timeout,
             draining: AtomicBool::new(false),
             metrics,
         });
-        let shared = Shared { limits: limits.clone(), tls, protocol: Protocol::new(), requests: Arc::clone(&requests) };
+        let drain_delay = limits.drain_delay;
+        let grace = limits.grace;
+        let shared = Shared { limits, tls, protocol: Protocol::new(), requests: Arc::clone(&requests) };
         let mut connections = Connections::new(shared);
         readiness.begin();
         tokio::select! {
@@ -95,13 +98,17 @@ impl Server {
         }
         readiness.stop();
         requests.drain();
-        tracing::info!("asked to stop: not ready any more, still accepting for {:?}", limits.drain_delay);
+        tracing::info!(?drain_delay, ?grace, "asked to stop: not ready any more, and accepting only for a while");
         tokio::select! {
             () = connections.accept(&listener) => {}
-            () = sleep(limits.drain_delay) => {}
+            () = sleep(drain_delay) => {}
         }
         connections.close(listener);
-        connections.finish(Instant::now() + limits.grace).await;
+        connections.finish(Instant::now() + grace).await;
         Ok(())
     }
+}
+
+fn places(count: usize) -> Semaphore {
+    Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS))
 }

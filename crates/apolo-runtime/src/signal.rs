@@ -18,3 +18,20 @@ pub fn termination() -> io::Result<impl Future<Output = ()> + Send + 'static> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn resolves_when_the_process_is_asked_to_stop() {
+        for signal in ["TERM", "INT"] {
+            let asked = termination().unwrap();
+            let kill = format!("kill -{signal} {}", std::process::id());
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+            asked.await;
+        }
+    }
+}

@@ -21,21 +21,24 @@ pub(super) struct Connections {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
     open: HashMap<Id, Arc<Connection>>,
+    /// Accepted, and waiting for a place; kept here, so that it is not lost when accepting ends.
+    newcomer: Option<TcpStream>,
 }
 
 impl Connections {
     pub(super) fn new(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared), tasks: JoinSet::new(), open: HashMap::new() }
+        Self { shared: Arc::new(shared), tasks: JoinSet::new(), open: HashMap::new(), newcomer: None }
     }
 
     /// Accepts connections for as long as it is polled.
     pub(super) async fn accept(&mut self, listener: &TcpListener) {
         loop {
+            if self.newcomer.is_some() {
+                self.make_room().await;
+                self.begin_newcomer();
+            }
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    self.make_room().await;
-                    self.begin(stream);
-                }
+                Ok((stream, _)) => self.newcomer = Some(stream),
                 // The client has gone, or there are no file descriptors: of those, one can be made.
                 Err(error) => {
                     tracing::debug!(%error, "accepting a connection failed");
@@ -49,6 +52,7 @@ impl Connections {
 
     /// Closes `listener`, but takes in those who are waiting there already.
     pub(super) fn close(&mut self, listener: TcpListener) {
+        self.begin_newcomer();
         let Ok(listener) = listener.into_std() else { return };
         while let Ok((stream, _)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok()
@@ -78,6 +82,13 @@ impl Connections {
         self.open.insert(task.id(), connection);
     }
 
+    fn begin_newcomer(&mut self) {
+        if let Some(stream) = self.newcomer.take() {
+            self.begin(stream);
+        }
+    }
+
+    /// Waits until there is a place for one more.
     async fn make_room(&mut self) {
         self.reap();
         while self.tasks.len() >= self.shared.limits.max_connections.max(1) {
@@ -91,6 +102,7 @@ impl Connections {
     fn evict(&self) {
         let useless = self.open.values().filter_map(|connection| Some((connection.usefulness()?, connection)));
         if let Some((_, connection)) = useless.min_by_key(|(usefulness, _)| *usefulness) {
+            self.shared.requests.metrics.evicted();
             connection.evict();
         }
     }

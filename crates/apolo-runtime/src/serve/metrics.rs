@@ -18,6 +18,7 @@ const BUCKETS: [f64; 13] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
 #[derive(Clone, Debug)]
 pub struct ServerMetrics {
     connections: Gauge,
+    evicted: Counter,
     handshakes_failed: Family<Handshake, Counter>,
     in_flight: Gauge,
     /// By path; the last is for all other paths.
@@ -51,11 +52,17 @@ impl ServerMetrics {
         let of = |path| (path, Histogram::clone(&durations.get_or_create(&Path { path })));
         let metrics = Self {
             connections: Gauge::default(),
+            evicted: Counter::default(),
             handshakes_failed: Family::default(),
             in_flight: Gauge::default(),
             durations: paths.iter().copied().chain(["other"]).map(of).collect(),
         };
         registry.register("connections", "Open connections", metrics.connections.clone());
+        registry.register(
+            "connections_evicted",
+            "Connections closed to make room for others, useless ones first",
+            metrics.evicted.clone(),
+        );
         registry.register(
             "tls_handshakes_failed",
             "TLS handshakes that failed, by reason",
@@ -79,6 +86,10 @@ impl ServerMetrics {
     /// Counts a request as in flight until the guard is dropped.
     pub(super) fn request(&self) -> Counted {
         Counted::new(&self.in_flight)
+    }
+
+    pub(super) fn evicted(&self) {
+        self.evicted.inc();
     }
 
     pub(super) fn handshake_failed(&self, reason: Refusal) {

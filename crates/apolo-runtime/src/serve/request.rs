@@ -25,6 +25,8 @@ use crate::status;
 pub(super) struct Requests {
     pub(super) router: Router,
     pub(super) budget: Budget,
+    /// For those whose body is there: to wait for a place, and to be worked for.
+    pub(super) hall: Semaphore,
     pub(super) places: Semaphore,
     pub(super) timeout: Duration,
     pub(super) draining: AtomicBool,
@@ -68,6 +70,7 @@ impl Requests {
         };
         let _working = connection.working();
         drop(reading);
+        let Ok(_seat) = self.hall.try_acquire() else { return busy() };
         let place = timeout_at(begun + self.timeout / 2, self.places.acquire()).await;
         let Ok(Ok(_place)) = place else { return busy() };
         let request = Request::from_parts(head, Body::from(whole.bytes.clone()));

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::panic;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -22,6 +23,9 @@ pub use writer::Writer;
 
 use line::line;
 use writer::Lines;
+
+/// Crates that warn of what any client can make them see: shown only to those who look closely.
+const OF_CLIENTS: [&str; 3] = ["h2", "hyper", "rustls"];
 
 /// What is logged.
 #[derive(Args, Clone, Debug)]
@@ -42,8 +46,9 @@ pub enum LogError {
     Twice(#[from] SetGlobalDefaultError),
 }
 
-/// Logs all events of this process from now on. The writer is to be kept until the end of the process: dropping it
-/// waits, for a second at most, until the last line is written.
+/// Logs all events of this process from now on, also panics, of which only the place is told: their message may hold
+/// anything. The writer is to be kept until the end of the process: dropping it waits, for a second at most, until the
+/// last line is written.
 ///
 /// # Errors
 /// See [`LogError`].
@@ -51,6 +56,10 @@ pub fn start(level: &LogLevel) -> Result<Writer, LogError> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let (log, writer) = Log::new(level, stdout)?;
     subscriber::set_global_default(log)?;
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "there is a defect: the program panicked");
+    }));
     Ok(writer)
 }
 
@@ -78,7 +87,9 @@ impl Subscriber for Log {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= self.level
+        let from = metadata.target().split("::").next().unwrap_or_default();
+        let shown = self.level >= LevelFilter::DEBUG || !OF_CLIENTS.contains(&from);
+        metadata.is_event() && *metadata.level() <= self.level && shown
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

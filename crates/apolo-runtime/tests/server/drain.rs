@@ -6,7 +6,7 @@ use apolo_runtime::limits::Limits;
 use tokio::net::TcpStream;
 
 use crate::client::{Http1, Http2, connect};
-use crate::fixture::{DEADLINE, Running, limits, soon, until};
+use crate::fixture::{Running, limits, soon, until};
 
 #[tokio::test]
 async fn answers_who_is_there_and_then_refuses_newcomers() {
@@ -75,14 +75,15 @@ async fn loses_no_request_of_clients_that_come_again() {
         .map(|_| {
             let root = root.clone();
             tokio::spawn(async move {
-                // Each connection is used until it is refused before a request was sent on it.
                 let mut answered = 0;
                 while let Ok(stream) = connect(address, &root, b"h2").await {
                     let Ok(mut client) = Http2::over(stream).await else { continue };
                     while client.is_open().await {
                         match client.post("/length", "abc").await {
                             Ok(answer) => assert_eq!(answer.body, "3"),
-                            Err(error) => assert!(error.is_canceled(), "{error:?}"),
+                            // What crosses GOAWAY has not been begun: clients send it again.
+                            Err(error) if is_unsent(&error) => break,
+                            Err(error) => panic!("{error:?}"),
                         }
                         answered += 1;
                     }
@@ -94,7 +95,14 @@ async fn loses_no_request_of_clients_that_come_again() {
     until("load", async || (!server.counts("apolo_connections", 0)).then_some(())).await;
     server.stop();
     soon("the server to end", &mut server.done).await.unwrap();
+    let mut answered = 0;
     for client in load {
-        assert!(tokio::time::timeout(DEADLINE, client).await.unwrap().unwrap() > 0);
+        answered += soon("a client to end", client).await.unwrap();
     }
+    assert!(answered > 0);
+    assert!(server.counts("apolo_http_request_duration_seconds_count{path=\"/length\"}", answered));
+}
+
+fn is_unsent(error: &hyper::Error) -> bool {
+    error.is_canceled() || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
 }
