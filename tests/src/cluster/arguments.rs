@@ -47,11 +47,13 @@ pub(super) fn api_server(port: u16) -> Vec<String> {
 }
 
 /// Each controller under a name of its own. With the default limit of 20 requests a second it takes five seconds until
-/// all of them have an account and a token.
+/// all of them have an account and a token. The node has no kubelet that reports: a controller would taint it for that
+/// after 40 seconds, and DaemonSets would leave it.
 pub(super) fn controller_manager(kubeconfig: &Path) -> Vec<String> {
     let mut arguments = client(kubeconfig);
     arguments.extend([
         "--use-service-account-credentials".into(),
+        "--controllers=*,-node-lifecycle-controller".into(),
         "--kube-api-qps=1000".into(),
         "--kube-api-burst=2000".into(),
         format!("--service-account-private-key-file={SIGNING_KEY}"),
