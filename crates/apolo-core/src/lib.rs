@@ -1,8 +1,8 @@
 //! The rules of Apolo Secrets, pure: no clock, no files, no network, no environment, no client.
 //!
 //! In the order in which the data goes: a [`pod::Pod`] is read out of JSON; its annotations make a [`request::Request`]
-//! of [`reference::Reference`]s, or all [`mistake::Mistakes`] at once; the request becomes [`targets::Targets`], in
-//! Kubernetes' words; and what the Pod lacks of them is the [`patch::Patch`].
+//! of [`reference::Reference`]s; the request becomes [`targets::Targets`], in Kubernetes' words, or all
+//! [`mistake::Mistakes`] at once; and what the Pod lacks of the targets is the [`patch::Patch`].
 
 pub mod access;
 pub mod delivery;

@@ -55,12 +55,12 @@ struct SharedLabel {
 impl<'a> Patch<'a> {
     /// Computes what a Pod lacks of what it asks for.
     #[must_use]
-    pub fn of(pod: &'a Pod<'a>, request: &Request<'a>) -> Self {
+    pub fn of(pod: &Pod<'a>, targets: &Targets<'a>) -> Self {
         let mut patch = Self::default();
+        let request = &targets.request;
         if request.is_empty() {
             return patch;
         }
-        let targets = Targets::of(request);
         patch.fix_containers(pod, request);
         if request.is_shared() {
             patch.mark_shared(&pod.metadata.labels);
@@ -68,8 +68,8 @@ impl<'a> Patch<'a> {
         }
         let lacking = targets.volumes.iter().filter(|volume| !pod.spec.volumes.0.contains(volume)).cloned().collect();
         patch.extend("/spec/volumes", &pod.spec.volumes, lacking, Addition::Volume, Addition::Volumes);
-        patch.fill("/spec/containers", &pod.spec.containers, request, &targets);
-        patch.fill("/spec/initContainers", &pod.spec.init_containers, request, &targets);
+        patch.fill("/spec/containers", &pod.spec.containers, targets);
+        patch.fill("/spec/initContainers", &pod.spec.init_containers, targets);
         patch
     }
 
@@ -112,8 +112,8 @@ impl<'a> Patch<'a> {
         }
     }
 
-    fn fill(&mut self, list: &str, containers: &List<Container<'a>>, request: &Request<'a>, targets: &Targets<'a>) {
-        let selected = containers.0.iter().enumerate().filter(|(_, container)| request.selects(container));
+    fn fill(&mut self, list: &str, containers: &List<Container<'a>>, targets: &Targets<'a>) {
+        let selected = containers.0.iter().enumerate().filter(|(_, container)| targets.request.selects(container));
         for (index, container) in selected {
             let (mounts, env) = (&container.volume_mounts, &container.env);
             let lacking = lacking(&targets.mounts, mounts);

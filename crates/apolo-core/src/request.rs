@@ -1,6 +1,5 @@
-//! What a Pod's annotations ask for: the [`Request`], or every mistake in it at once.
+//! What a Pod's annotations ask for: the [`Request`], and every mistake in it.
 
-mod conflicts;
 mod env;
 mod volume;
 
@@ -12,7 +11,6 @@ use crate::mistake::{Mistakes, Place, Wrong};
 use crate::names;
 use crate::pod::{Container, Pod};
 use crate::reference::{Reference, ReferenceError, Scope, Source};
-use crate::targets::Targets;
 use crate::text::quoted_list;
 
 pub use env::VariableItem;
@@ -24,7 +22,7 @@ pub const MOST_ITEMS: usize = 64;
 /// The mode of files where `file-mode` does not say: a container that is not root can read them.
 const DEFAULT_MODE: i64 = 0o444;
 
-/// What a Pod asks for, free of mistakes: files, variables, and the containers that get them.
+/// What a Pod asks for: files, variables, and the containers that get them.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The files, also those of directories, in the order in which they were asked for.
@@ -63,21 +61,24 @@ impl<'a> Asked<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads what a Pod asks for and holds it against what the Pod already has.
+    /// Reads what a Pod's annotations ask for, adding every mistake in them.
     ///
-    /// A Pod without annotations of ours asks for nothing.
-    ///
-    /// # Errors
-    /// Every mistake, in the order of the contract.
-    pub fn read(pod: &'a Pod<'a>, scope: Scope<'a>) -> Result<Self, Mistakes> {
-        let mut mistakes = Mistakes::default();
-        let request = Self::annotations(pod, scope, &mut mistakes);
-        let asks = |name| pod.metadata.annotations.get(name).is_some_and(|value| items(value).next().is_some());
-        if asks(names::VOLUME) || asks(names::ENV) {
-            let targets = Targets::of(&request);
-            conflicts::find(pod, &request, &targets, &mut mistakes);
+    /// A Pod without annotations of ours asks for nothing. Where there is a mistake the request is good for finding more
+    /// of them, and for nothing else.
+    #[must_use]
+    pub fn read(pod: &'a Pod<'a>, scope: Scope<'a>, mistakes: &mut Mistakes) -> Self {
+        let value = |name| pod.metadata.annotations.get(name);
+        unknown_annotations(pod, mistakes);
+        let files = value(names::VOLUME).map(|value| volume::read(value, scope, mistakes)).unwrap_or_default();
+        let free = MOST_ITEMS.saturating_sub(value(names::VOLUME).map_or(0, |value| items(value).count()));
+        let variables = value(names::ENV).map(|value| env::read(value, free, scope, mistakes)).unwrap_or_default();
+        too_many_items(pod, mistakes);
+        let containers = value(names::CONTAINERS).map(|value| containers(value, pod, mistakes));
+        let mode = value(names::FILE_MODE).map_or(DEFAULT_MODE, |value| mode(value, mistakes));
+        if let (Some(_), Some(first)) = (value(names::MIRROR), pod.metadata.annotations.ours().next()) {
+            mistakes.add(Place::Annotation(first.to_owned()), Wrong::MirrorPod);
         }
-        mistakes.or(request)
+        Self { files, variables, mode, containers }
     }
 
     /// Whether it asks for nothing.
@@ -101,21 +102,6 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.asked().any(|asked| asked.source.owner.is_some())
-    }
-
-    fn annotations(pod: &'a Pod<'a>, scope: Scope<'a>, mistakes: &mut Mistakes) -> Self {
-        let value = |name| pod.metadata.annotations.get(name);
-        unknown_annotations(pod, mistakes);
-        let files = value(names::VOLUME).map(|value| volume::read(value, scope, mistakes)).unwrap_or_default();
-        let free = MOST_ITEMS.saturating_sub(value(names::VOLUME).map_or(0, |value| items(value).count()));
-        let variables = value(names::ENV).map(|value| env::read(value, free, scope, mistakes)).unwrap_or_default();
-        too_many_items(pod, mistakes);
-        let containers = value(names::CONTAINERS).map(|value| containers(value, pod, mistakes));
-        let mode = value(names::FILE_MODE).map_or(DEFAULT_MODE, |value| mode(value, mistakes));
-        if let (Some(_), Some(first)) = (value(names::MIRROR), pod.metadata.annotations.ours().next()) {
-            mistakes.add(Place::Annotation(first.to_owned()), Wrong::MirrorPod);
-        }
-        Self { files, variables, mode, containers }
     }
 }
 

@@ -1,17 +1,23 @@
-//! What every selected container gets, in Kubernetes' own words: volumes, mounts and variables.
+//! What every selected container gets, in Kubernetes' own words: volumes, mounts and variables; or every mistake at once.
 
-use crate::items::Item;
+mod conflicts;
+
+use crate::items::{Item, items};
 use crate::key::hex_digest;
-use crate::names::POD_VOLUME;
+use crate::mistake::Mistakes;
+use crate::names::{self, POD_VOLUME};
 use crate::pod::{
-    KeyToPath, List, Mount, Projected, ProjectedSecret, ProjectedSource, SecretKey, ValueFrom, Variable, Volume,
+    KeyToPath, List, Mount, Pod, Projected, ProjectedSecret, ProjectedSource, SecretKey, ValueFrom, Variable, Volume,
 };
+use crate::reference::Scope;
 use crate::request::{FileItem, Request, VariableItem};
 use crate::text::Text;
 
-/// What the items of a request become.
-#[derive(Debug, Default)]
+/// What a request becomes.
+#[derive(Debug)]
 pub struct Targets<'a> {
+    /// What is asked for.
+    pub request: Request<'a>,
     /// The volumes of the Pod: the one of its files, then one a directory.
     pub volumes: Vec<Volume<'a>>,
     /// The mounts of a container, each with the item that asks for it (a directory's first).
@@ -21,28 +27,39 @@ pub struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    /// Makes them from a request.
-    #[must_use]
-    pub fn of(request: &Request<'a>) -> Self {
-        let mut targets = Self::default();
-        let mut files = None;
-        let mut directories: Vec<(&str, usize)> = Vec::new();
-        for file in &request.files {
+    /// Reads what a Pod asks for, and holds it against what the Pod already has.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the contract.
+    pub fn read(pod: &'a Pod<'a>, scope: Scope<'a>) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let targets = Self::of(Request::read(pod, scope, &mut mistakes));
+        if asks(pod) {
+            conflicts::find(pod, &targets, &mut mistakes);
+        }
+        mistakes.or(targets)
+    }
+
+    fn of(request: Request<'a>) -> Self {
+        let variables = request.variables.iter().map(|item| (item.item, secret_key_ref(item))).collect();
+        let mut targets = Self { volumes: Vec::new(), mounts: Vec::new(), variables, request };
+        let (mut files, mut directories) = (None, Vec::new());
+        let asked = std::mem::take(&mut targets.request.files);
+        for file in &asked {
             if file.path.is_directory() {
-                targets.add_to_directory(file, request.mode, &mut directories);
+                targets.add_to_directory(file, &mut directories);
             } else {
-                targets.add_file(file, request.mode, &mut files);
+                targets.add_file(file, &mut files);
             }
         }
-        targets.variables =
-            request.variables.iter().map(|variable| (variable.item, secret_key_ref(variable))).collect();
+        targets.request.files = asked;
         targets
     }
 
     /// A file by itself: an entry of the volume of files, mounted alone so that nothing beside it is hidden.
-    fn add_file(&mut self, file: &FileItem<'a>, mode: i64, files: &mut Option<usize>) {
+    fn add_file(&mut self, file: &FileItem<'a>, files: &mut Option<usize>) {
         let index = *files.get_or_insert_with(|| {
-            self.volumes.push(projected(Text::from(POD_VOLUME), mode));
+            self.volumes.push(projected(Text::from(POD_VOLUME), self.request.mode));
             self.volumes.len() - 1
         });
         let path = Text::from(format!("{}/{}", file.asked.source.secret, file.asked.source.entry));
@@ -53,14 +70,14 @@ impl<'a> Targets<'a> {
     }
 
     /// A file in a directory: an entry of that directory's volume, which is mounted whole.
-    fn add_to_directory(&mut self, file: &FileItem<'a>, mode: i64, directories: &mut Vec<(&'a str, usize)>) {
+    fn add_to_directory(&mut self, file: &FileItem<'a>, directories: &mut Vec<(&'a str, usize)>) {
         let path = file.path.as_str();
         let index = match directories.iter().find(|(directory, _)| *directory == path) {
             Some((_, index)) => *index,
             None => {
                 let name = Text::from(format!("{POD_VOLUME}-{}", hex_digest(path.as_bytes(), 8)));
                 self.mounts.push((file.item, mount(name.clone(), file, None)));
-                self.volumes.push(projected(name, mode));
+                self.volumes.push(projected(name, self.request.mode));
                 directories.push((path, self.volumes.len() - 1));
                 self.volumes.len() - 1
             }
@@ -69,6 +86,12 @@ impl<'a> Targets<'a> {
             add_entry(volume, file, Text::from(file.file_name()));
         }
     }
+}
+
+/// Whether a Pod asks for anything, rightly or not.
+fn asks(pod: &Pod<'_>) -> bool {
+    let any = |name| pod.metadata.annotations.get(name).is_some_and(|value| items(value).next().is_some());
+    any(names::VOLUME) || any(names::ENV)
 }
 
 fn projected(name: Text<'_>, mode: i64) -> Volume<'_> {

@@ -16,7 +16,7 @@ use apolo_core::mistake;
 use apolo_core::names;
 use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
-use apolo_core::request::Request;
+use apolo_core::targets::Targets;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -62,7 +62,7 @@ fn mistakes_of(row: &Row) -> mistake::Mistakes {
     let text = row.pod().to_string();
     let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
     let scope = Scope { cluster: "default", namespace: "bob" };
-    Request::read(&pod, scope).map(|_| ()).expect_err(&row.name)
+    Targets::read(&pod, scope).map(|_| ()).expect_err(&row.name)
 }
 
 #[test]

@@ -11,7 +11,7 @@
 use apolo_core::patch::Patch;
 use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
-use apolo_core::request::Request;
+use apolo_core::targets::Targets;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -21,8 +21,8 @@ const SCOPE: Scope<'_> = Scope { cluster: "default", namespace: "bob" };
 fn patch_of(pod: &Value) -> Vec<Value> {
     let text = pod.to_string();
     let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
-    let request = Request::read(&pod, SCOPE).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
-    match serde_json::to_value(Patch::of(&pod, &request)).unwrap() {
+    let targets = Targets::read(&pod, SCOPE).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
+    match serde_json::to_value(Patch::of(&pod, &targets)).unwrap() {
         Value::Array(operations) => operations,
         other => panic!("{other}"),
     }
@@ -301,8 +301,8 @@ proptest! {
         let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "a"}]}, "rest": pod});
         let text = pod.to_string();
         let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
-        match Request::read(&pod, SCOPE) {
-            Ok(request) => drop(serde_json::to_string(&Patch::of(&pod, &request)).unwrap()),
+        match Targets::read(&pod, SCOPE) {
+            Ok(targets) => drop(serde_json::to_string(&Patch::of(&pod, &targets)).unwrap()),
             Err(mistakes) => prop_assert!(!mistakes.to_string().is_empty()),
         }
     }

@@ -6,7 +6,7 @@ use apolo_core::launcher::launcher;
 use apolo_core::patch::Patch;
 use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
-use apolo_core::request::Request;
+use apolo_core::targets::Targets;
 
 use crate::admission::{AdmissionRequest, Verdict};
 
@@ -42,11 +42,11 @@ enum Stage {
 }
 
 fn shape(pod: &Pod<'_>, scope: Scope<'_>) -> Verdict {
-    let request = match Request::read(pod, scope) {
-        Ok(request) => request,
+    let targets = match Targets::read(pod, scope) {
+        Ok(targets) => targets,
         Err(mistakes) => return Verdict::Mistaken(mistakes),
     };
-    let patch = Patch::of(pod, &request);
+    let patch = Patch::of(pod, &targets);
     if patch.is_empty() {
         return Verdict::Allowed;
     }
@@ -57,18 +57,18 @@ fn shape(pod: &Pod<'_>, scope: Scope<'_>) -> Verdict {
 }
 
 fn decide(pod: &Pod<'_>, user: &str, scope: Scope<'_>, stage: Stage) -> Verdict {
-    let request = match Request::read(pod, scope) {
-        Ok(request) => request,
+    let targets = match Targets::read(pod, scope) {
+        Ok(targets) => targets,
         Err(mistakes) => return Verdict::Mistaken(mistakes),
     };
     let launcher = launcher(user, pod, scope.namespace);
-    let questions = access::questions(&request, &launcher, scope.namespace);
+    let questions = access::questions(&targets.request, &launcher, scope.namespace);
     // Nothing is shared with anybody yet: no is the answer to every question.
     if !questions.is_empty() {
         let refusals: Vec<String> = questions.iter().map(Question::to_string).collect();
         return Verdict::Refused(refusals.join("\n"));
     }
-    let patch = Patch::of(pod, &request);
+    let patch = Patch::of(pod, &targets);
     if stage == Stage::Created && !patch.is_empty() {
         return Verdict::Refused(format!(
             "the Pod lacks {patch}, which its annotations ask for: apolo's mutating webhook did not see it, or another \

@@ -1,22 +1,21 @@
 //! What a Pod already has that stands against what it asks for. What is there exactly as we would write it is ours, from
 //! an earlier application.
 
-use super::Request;
+use super::Targets;
 use crate::mistake::{Mistakes, Place, Wrong};
 use crate::names::POD_VOLUME;
 use crate::path::{Relation, SERVICE_ACCOUNT, relation};
 use crate::pod::{Container, Mount, Pod, ValueFrom, Variable, Volume};
-use crate::targets::Targets;
 use crate::text::quoted;
 
-/// Finds every conflict of a request with the Pod that makes it.
-pub(super) fn find(pod: &Pod<'_>, request: &Request<'_>, targets: &Targets<'_>, mistakes: &mut Mistakes) {
+/// Finds every conflict of what a Pod asks for with what it has.
+pub(super) fn find(pod: &Pod<'_>, targets: &Targets<'_>, mistakes: &mut Mistakes) {
     // Where an item is wrong, what an earlier application added is not what is wanted now; that is no second mistake.
     let unsure = !mistakes.is_empty();
     volumes(pod, targets, unsure, mistakes);
     let containers = pod.spec.containers.0.iter().chain(&pod.spec.init_containers.0);
-    for container in containers.filter(|container| request.selects(container)) {
-        variables(container, request, targets, unsure, mistakes);
+    for container in containers.filter(|container| targets.request.selects(container)) {
+        variables(container, targets, unsure, mistakes);
         mounts(pod, container, targets, unsure, mistakes);
     }
 }
@@ -39,15 +38,9 @@ fn volumes(pod: &Pod<'_>, targets: &Targets<'_>, unsure: bool, mistakes: &mut Mi
     }
 }
 
-fn variables(
-    container: &Container<'_>,
-    request: &Request<'_>,
-    targets: &Targets<'_>,
-    unsure: bool,
-    mistakes: &mut Mistakes,
-) {
+fn variables(container: &Container<'_>, targets: &Targets<'_>, unsure: bool, mistakes: &mut Mistakes) {
     let may_be_ours = |there: &Variable<'_>| unsure && there.value_from.as_ref().is_some_and(ValueFrom::is_secret);
-    for ((_, wanted), item) in targets.variables.iter().zip(&request.variables) {
+    for ((_, wanted), item) in targets.variables.iter().zip(&targets.request.variables) {
         let taken = |there: &Variable<'_>| there.name == wanted.name && there != wanted && !may_be_ours(there);
         if container.env.0.iter().any(taken) {
             mistakes.add(item.place(), Wrong::VariableTaken { container: container.name.to_string() });
