@@ -4,11 +4,12 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::items::Item;
 use crate::key::KeyError;
 use crate::names;
 use crate::path::PathError;
 use crate::reference::ReferenceError;
-use crate::text::quoted;
+use crate::text::{quoted, shortened};
 
 /// One mistake: where it is and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +23,8 @@ pub struct Mistake {
 /// Where a mistake is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// An item of `secrets.apolo.us/volume`, by its number from 1, with its text.
-    VolumeItem(usize, String),
+    /// An item of `secrets.apolo.us/volume`, by its number from 1, with its text where that may be told.
+    VolumeItem(usize, Option<String>),
     /// An item of `secrets.apolo.us/env`, by its number from 1, with its name where that can be told without telling
     /// what may be a value.
     EnvItem(usize, Option<String>),
@@ -65,6 +66,9 @@ pub enum Wrong {
     /// A volume item that does not begin with `secret:`.
     #[error("only secrets can be mounted here; write secret:KEY:/path")]
     NotASecret,
+    /// A variable among the volume items; what stands right of its `=` is not told.
+    #[error("this is a variable; move it to secrets.apolo.us/env, as NAME=secret:KEY")]
+    VariableAsVolume,
     /// Two volume items at one path.
     #[error("item {other} is at this path already; choose another path")]
     SamePath {
@@ -98,16 +102,16 @@ pub enum Wrong {
         other: usize,
     },
     /// A path at which a container mounts something else.
-    #[error("container {} mounts {what} at this path already; choose another path", quoted(container))]
+    #[error("container {} {what} at this path already; choose another path", quoted(container))]
     PathTaken {
         /// The container's name.
         container: String,
-        /// What it mounts there, such as `volume "data"`.
+        /// What it has there, such as `mounts volume "data"`.
         what: String,
     },
     /// A path under which a container mounts something.
     #[error(
-        "container {} mounts {} under this path, which would hide it; choose another path",
+        "container {} has {} under this path, which would hide it; choose another path",
         quoted(container),
         quoted(path)
     )]
@@ -118,16 +122,14 @@ pub enum Wrong {
         path: String,
     },
     /// A path inside a mount in which nothing can be created.
-    #[error(
-        "it lies inside {}, which container {} mounts read-only; choose a path outside it",
-        quoted(path),
-        quoted(container)
-    )]
+    #[error("it lies inside {}, which container {} {how}; choose a path outside it", quoted(path), quoted(container))]
     InsideReadOnly {
         /// The container's name.
         container: String,
-        /// Where it mounts that.
+        /// The path of that.
         path: String,
+        /// How the container has it, such as `mounts read-only`.
+        how: &'static str,
     },
     /// An env item without `=`.
     #[error("there is no \"=\"; write NAME=secret:KEY")]
@@ -204,7 +206,7 @@ pub fn kinds() -> impl Iterator<Item = &'static str> {
     // Without a scheme, a volume item is `not-a-secret` and an env item `value-is-no-reference`.
     let reference = <ReferenceError as strum::VariantNames>::VARIANTS
         .iter()
-        .filter(|kind| !matches!(**kind, "key" | "not-a-reference" | "other-scheme"));
+        .filter(|kind| !matches!(**kind, "key" | "not-a-reference"));
     // A relative path has a kind of its own, with a mend.
     let path = <PathError as strum::VariantNames>::VARIANTS.iter().filter(|kind| **kind != "relative-path");
     own.chain(reference).chain(<KeyError as strum::VariantNames>::VARIANTS).chain(path).copied()
@@ -223,6 +225,24 @@ impl Wrong {
 }
 
 impl Place {
+    /// The place of an item of `secrets.apolo.us/volume`.
+    #[must_use]
+    pub fn volume_item(item: Item<'_>) -> Self {
+        Self::VolumeItem(item.number, Some(shortened(item.text)))
+    }
+
+    /// The place of one of the Pod's volumes.
+    #[must_use]
+    pub fn volume(name: &str) -> Self {
+        Self::Volume(shortened(name))
+    }
+
+    /// An annotation as the place.
+    #[must_use]
+    pub fn annotation(name: &str) -> Self {
+        Self::Annotation(shortened(name))
+    }
+
     /// The order in which mistakes are told: by volume, env, containers, file-mode, other annotations, the Pod's
     /// volumes, then by item or name.
     fn order(&self) -> (usize, usize, &str) {
@@ -242,7 +262,10 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::VolumeItem(number, text) => write!(formatter, "{}, item {number}: {}", names::VOLUME, quoted(text)),
+            Self::VolumeItem(number, Some(text)) => {
+                write!(formatter, "{}, item {number}: {}", names::VOLUME, quoted(text))
+            }
+            Self::VolumeItem(number, None) => write!(formatter, "{}, item {number}", names::VOLUME),
             Self::EnvItem(number, Some(name)) => write!(formatter, "{}, item {number} ({})", names::ENV, quoted(name)),
             Self::EnvItem(number, None) => write!(formatter, "{}, item {number}", names::ENV),
             Self::ContainersItem(number) => write!(formatter, "{}, item {number}", names::CONTAINERS),
@@ -259,27 +282,42 @@ impl fmt::Display for Mistake {
 }
 
 /// All mistakes of one Pod, told together: one a line, in the order of the contract.
+///
+/// There are at most 100: one more is only remembered, so that no Pod can make us remember much.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mistakes(Vec<Mistake>);
+pub struct Mistakes {
+    told: Vec<Mistake>,
+    more: bool,
+}
 
 impl Mistakes {
-    /// How many are told; the rest is counted.
+    /// How many are told.
     const MOST: usize = 100;
 
     /// Adds one.
     pub fn add(&mut self, place: Place, wrong: impl Into<Wrong>) {
-        self.0.push(Mistake { place, wrong: wrong.into() });
+        if self.is_full() {
+            self.more = true;
+        } else {
+            self.told.push(Mistake { place, wrong: wrong.into() });
+        }
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.told.is_empty()
     }
 
-    /// The mistakes, in the order of the contract once [`Mistakes::or`] has given them out.
+    /// Whether one more would not be told; who finds mistakes can stop.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.told.len() >= Self::MOST
+    }
+
+    /// The mistakes that are told, in the order of the contract once [`Mistakes::or`] has given them out.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
-        self.0.iter()
+        self.told.iter()
     }
 
     /// Gives a result that is right only where there is no mistake.
@@ -290,23 +328,18 @@ impl Mistakes {
         if self.is_empty() {
             return Ok(right);
         }
-        self.0.sort_by(|one, two| one.place.order().cmp(&two.place.order()));
+        self.told.sort_by(|one, two| one.place.order().cmp(&two.place.order()));
         Err(self)
     }
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, mistake) in self.0.iter().take(Self::MOST).enumerate() {
-            if index > 0 {
-                formatter.write_str("\n")?;
-            }
-            write!(formatter, "{mistake}")?;
+        for (index, mistake) in self.told.iter().enumerate() {
+            let line = if index == 0 { "" } else { "\n" };
+            write!(formatter, "{line}{mistake}")?;
         }
-        match self.0.len().saturating_sub(Self::MOST) {
-            0 => Ok(()),
-            more => write!(formatter, "\nand {more} more"),
-        }
+        if self.more { formatter.write_str("\nand more") } else { Ok(()) }
     }
 }
 

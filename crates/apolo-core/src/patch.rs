@@ -2,171 +2,169 @@
 //!
 //! It is a JSON Patch (RFC 6902) of `add` operations, computed over what is already there: what an earlier application
 //! added is not added again, so applying it twice is applying it once.
+//!
+//! It is written as text at once. All containers get the same, so each mount and variable is put into words once,
+//! however many containers there are.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::Serialize;
 
 use crate::names;
-use crate::pod::{Container, List, Mount, Notes, Pod, SchedulingGate, Variable, Volume};
-use crate::request::Request;
+use crate::pod::{Container, List, Notes, Pod, SchedulingGate};
 use crate::targets::Targets;
 use crate::text::{Text, quoted};
 
 /// The operations to apply to a Pod, in order; none where nothing is to be added.
-#[derive(Debug, Default, Serialize)]
-#[serde(transparent)]
-pub struct Patch<'a> {
-    operations: Vec<Operation<'a>>,
+#[derive(Debug)]
+pub struct Patch {
+    json: String,
+    /// Where in `json` the path of each operation is.
+    paths: Vec<Range<usize>>,
 }
 
-/// One `add` of RFC 6902.
-#[derive(Debug, Serialize)]
-struct Operation<'a> {
-    op: &'static str,
-    path: String,
-    value: Addition<'a>,
-}
-
-/// What an operation adds.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Addition<'a> {
-    Volume(Volume<'a>),
-    Volumes(Vec<Volume<'a>>),
-    Mount(Mount<'a>),
-    Mounts(Vec<Mount<'a>>),
-    Variable(Variable<'a>),
-    Variables(Vec<Variable<'a>>),
-    Gate(SchedulingGate<'a>),
-    Gates(Vec<SchedulingGate<'a>>),
-    Label(&'static str),
-    Labels(SharedLabel),
-    Note(String),
-}
-
-/// `labels` with ours alone.
-#[derive(Debug, Serialize)]
-struct SharedLabel {
-    #[serde(rename = "secrets.apolo.us/shared")]
-    shared: &'static str,
-}
-
-impl<'a> Patch<'a> {
+impl Patch {
     /// Computes what a Pod lacks of what it asks for.
-    #[must_use]
-    pub fn of(pod: &Pod<'a>, targets: &Targets<'a>) -> Self {
-        let mut patch = Self::default();
-        let request = &targets.request;
-        if request.is_empty() {
-            return patch;
+    ///
+    /// # Errors
+    /// Where an addition cannot be written as JSON.
+    pub fn of(pod: &Pod<'_>, targets: &Targets<'_>) -> Result<Self, serde_json::Error> {
+        let mut patch = Self { json: String::from("["), paths: Vec::new() };
+        if !targets.request.is_empty() {
+            patch.fix_containers(pod, targets)?;
+            if targets.request.is_shared() {
+                patch.mark_shared(&pod.metadata.labels)?;
+                patch.hold_for_delivery(pod)?;
+            }
+            let volumes = Additions::of(&targets.volumes)?;
+            patch.extend("/spec/volumes", &pod.spec.volumes, &volumes);
+            let (mounts, variables) = (
+                Additions::of(targets.mounts.iter().map(|(_, mount)| mount))?,
+                Additions::of(targets.variables.iter().map(|(_, variable)| variable))?,
+            );
+            let mut fill = |list: &str, containers: &List<Container<'_>>| {
+                let selected = containers.0.iter().enumerate();
+                for (index, container) in selected.filter(|(_, container)| targets.request.selects(container)) {
+                    patch.extend(&format!("{list}/{index}/volumeMounts"), &container.volume_mounts, &mounts);
+                    patch.extend(&format!("{list}/{index}/env"), &container.env, &variables);
+                }
+            };
+            fill("/spec/containers", &pod.spec.containers);
+            fill("/spec/initContainers", &pod.spec.init_containers);
         }
-        patch.fix_containers(pod, request);
-        if request.is_shared() {
-            patch.mark_shared(&pod.metadata.labels);
-            patch.hold_for_delivery(pod);
-        }
-        let lacking = targets.volumes.iter().filter(|volume| !pod.spec.volumes.0.contains(volume)).cloned().collect();
-        patch.extend("/spec/volumes", &pod.spec.volumes, lacking, Addition::Volume, Addition::Volumes);
-        patch.fill("/spec/containers", &pod.spec.containers, targets);
-        patch.fill("/spec/initContainers", &pod.spec.init_containers, targets);
-        patch
+        patch.json.push(']');
+        Ok(patch)
     }
 
     /// Whether the Pod lacks nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
+        self.paths.is_empty()
     }
 
     /// How many operations there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.operations.len()
+        self.paths.len()
+    }
+
+    /// The patch as JSON: an array of operations.
+    #[must_use]
+    pub fn into_json(self) -> String {
+        self.json
     }
 
     /// Fixes the set of containers at the first application: one that comes later gets nothing.
-    fn fix_containers(&mut self, pod: &Pod<'_>, request: &Request<'_>) {
-        let containers = || pod.spec.containers.0.iter().chain(&pod.spec.init_containers.0);
-        if request.containers.is_none() && containers().next().is_some() {
-            let names: Vec<&str> = containers().map(|container| &*container.name).collect();
-            self.add(format!("/metadata/annotations/{}", token(names::CONTAINERS)), Addition::Note(names.join(",")));
+    fn fix_containers(&mut self, pod: &Pod<'_>, targets: &Targets<'_>) -> Result<(), serde_json::Error> {
+        let containers = pod.spec.containers.0.iter().chain(&pod.spec.init_containers.0);
+        let names: Vec<&str> = containers.map(|container| &*container.name).collect();
+        if targets.request.containers.is_none() && !names.is_empty() {
+            let path = format!("/metadata/annotations/{}", token(names::CONTAINERS));
+            self.add(&path, &serde_json::to_string(&names.join(","))?);
         }
+        Ok(())
     }
 
-    fn mark_shared(&mut self, labels: &Notes<'_>) {
+    fn mark_shared(&mut self, labels: &Notes<'_>) -> Result<(), serde_json::Error> {
         if !labels.exist {
-            self.add("/metadata/labels".to_owned(), Addition::Labels(SharedLabel { shared: "true" }));
+            let label = std::collections::BTreeMap::from([(names::SHARED, "true")]);
+            self.add("/metadata/labels", &serde_json::to_string(&label)?);
         } else if labels.get(names::SHARED) != Some("true") {
-            self.add(format!("/metadata/labels/{}", token(names::SHARED)), Addition::Label("true"));
+            self.add(&format!("/metadata/labels/{}", token(names::SHARED)), "\"true\"");
         }
+        Ok(())
     }
 
     /// A Pod that names its node is not scheduled, so a gate is not allowed on it; kubelet waits for the copy instead.
-    fn hold_for_delivery(&mut self, pod: &Pod<'a>) {
-        let gate = SchedulingGate { name: Text::from(names::DELIVERY_GATE) };
-        let gates = &pod.spec.scheduling_gates;
+    fn hold_for_delivery(&mut self, pod: &Pod<'_>) -> Result<(), serde_json::Error> {
+        let gate = [SchedulingGate { name: Text::from(names::DELIVERY_GATE) }];
         let bound = pod.spec.node_name.as_ref().is_some_and(|name| !name.is_empty());
-        if !bound && !gates.0.contains(&gate) {
-            self.extend("/spec/schedulingGates", gates, vec![gate], Addition::Gate, Addition::Gates);
+        if !bound {
+            self.extend("/spec/schedulingGates", &pod.spec.scheduling_gates, &Additions::of(&gate)?);
         }
+        Ok(())
     }
 
-    fn fill(&mut self, list: &str, containers: &List<Container<'a>>, targets: &Targets<'a>) {
-        let selected = containers.0.iter().enumerate().filter(|(_, container)| targets.request.selects(container));
-        for (index, container) in selected {
-            let (mounts, env) = (&container.volume_mounts, &container.env);
-            let lacking = lacking(&targets.mounts, mounts);
-            let path = format!("{list}/{index}/volumeMounts");
-            self.extend(&path, mounts, lacking, Addition::Mount, Addition::Mounts);
-            let lacking = self::lacking(&targets.variables, env);
-            self.extend(&format!("{list}/{index}/env"), env, lacking, Addition::Variable, Addition::Variables);
-        }
-    }
-
-    /// Adds to the end of a list, or makes the list.
-    fn extend<T>(
-        &mut self,
-        path: &str,
-        there: &List<T>,
-        mut lacking: Vec<T>,
-        one: fn(T) -> Addition<'a>,
-        all: fn(Vec<T>) -> Addition<'a>,
-    ) {
-        if lacking.is_empty() {
-            return;
-        }
-        if there.0.is_empty() {
-            self.add(path.to_owned(), all(lacking));
+    /// Adds to the end of a list what it lacks, or makes the list.
+    fn extend<T: PartialEq>(&mut self, path: &str, there: &List<T>, additions: &Additions<'_, T>) {
+        if additions.each.is_empty() {
+        } else if there.0.is_empty() {
+            self.add(path, &additions.all);
         } else {
-            for addition in lacking.drain(..) {
-                self.add(format!("{path}/-"), one(addition));
+            let end = format!("{path}/-");
+            for (_, json) in additions.each.iter().filter(|(wanted, _)| !there.0.contains(wanted)) {
+                self.add(&end, json);
             }
         }
     }
 
-    fn add(&mut self, path: String, value: Addition<'a>) {
-        self.operations.push(Operation { op: "add", path, value });
+    /// Appends an operation. No path of ours has a character that JSON escapes.
+    fn add(&mut self, path: &str, value: &str) {
+        self.json.push_str(if self.paths.is_empty() { r#"{"op":"add","path":""# } else { r#",{"op":"add","path":""# });
+        let begin = self.json.len();
+        self.json.push_str(path);
+        self.paths.push(begin..self.json.len());
+        self.json.push_str(r#"","value":"#);
+        self.json.push_str(value);
+        self.json.push('}');
     }
 }
 
-/// Says what the Pod lacks, for the refusal of one that was changed after the patch: `volume "apolo-secrets", …`.
-impl fmt::Display for Patch<'_> {
+/// What is to be in a list: each element with its JSON, and the JSON of them all.
+struct Additions<'t, T> {
+    each: Vec<(&'t T, String)>,
+    all: String,
+}
+
+impl<'t, T: Serialize> Additions<'t, T> {
+    fn of(wanted: impl IntoIterator<Item = &'t T>) -> Result<Self, serde_json::Error> {
+        let json = |wanted| serde_json::to_string(wanted).map(|json| (wanted, json));
+        let each: Vec<(&T, String)> = wanted.into_iter().map(json).collect::<Result<_, _>>()?;
+        let mut all = String::from("[");
+        for (index, (_, json)) in each.iter().enumerate() {
+            all.push_str(if index == 0 { "" } else { "," });
+            all.push_str(json);
+        }
+        all.push(']');
+        Ok(Self { each, all })
+    }
+}
+
+/// Says what the Pod lacks, for the refusal of one that was changed after the patch: paths of its fields.
+impl fmt::Display for Patch {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MOST: usize = 5;
-        for (index, operation) in self.operations.iter().take(MOST).enumerate() {
+        for (index, path) in self.paths.iter().take(MOST).enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            write!(formatter, "{comma}{}", quoted(operation.path.trim_end_matches("/-")))?;
+            let path = self.json.get(path.clone()).unwrap_or_default();
+            write!(formatter, "{comma}{}", quoted(path.trim_end_matches("/-")))?;
         }
-        match self.operations.len().saturating_sub(MOST) {
+        match self.paths.len().saturating_sub(MOST) {
             0 => Ok(()),
             more => write!(formatter, " and {more} more"),
         }
     }
-}
-
-fn lacking<T: Clone + PartialEq, I>(wanted: &[(I, T)], there: &List<T>) -> Vec<T> {
-    wanted.iter().map(|(_, wanted)| wanted).filter(|wanted| !there.0.contains(wanted)).cloned().collect()
 }
 
 /// A name as a token of a JSON Pointer (RFC 6901, section 3).

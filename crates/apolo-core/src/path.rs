@@ -9,6 +9,11 @@ use thiserror::Error;
 /// Source: <https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-token-volume>
 pub const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/// Linux' PATH_MAX without its final zero.
+const LONGEST_PATH: usize = 4095;
+/// Linux' NAME_MAX.
+const LONGEST_PART: usize = 255;
+
 /// Why a text is no path for a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error, strum::VariantNames, strum::IntoStaticStr)]
 #[strum(serialize_all = "kebab-case")]
@@ -22,9 +27,12 @@ pub enum PathError {
     /// A part of it is empty, `.` or `..`.
     #[error("the path must not contain \".\", \"..\" or an empty part; write it without")]
     PathSegment,
-    /// It contains a control character.
-    #[error("the path must not contain a control character; write it without")]
+    /// It contains a control character, or a blank at its end.
+    #[error("the path must not contain a control character, nor end in a blank; write it without")]
     PathCharacter,
+    /// It, or a part of it, is longer than Linux takes.
+    #[error("the path is too long: 4095 bytes are taken, and 255 in each part; choose a shorter one")]
+    PathLength,
     /// It contains a `:` that is neither `:ro` nor `:rw`.
     #[error("the path must not contain \":\"; choose a path without")]
     PathColon,
@@ -50,8 +58,11 @@ impl<'a> ItemPath<'a> {
         if text.contains(':') {
             return Err(PathError::PathColon);
         }
-        if text.chars().any(char::is_control) {
+        if text.chars().any(char::is_control) || text.ends_with(' ') {
             return Err(PathError::PathCharacter);
+        }
+        if text.len() > LONGEST_PATH || text.split('/').any(|part| part.len() > LONGEST_PART) {
+            return Err(PathError::PathLength);
         }
         let (relative, directory) = match relative.strip_suffix('/') {
             Some(relative) => (relative, true),
@@ -90,29 +101,56 @@ pub enum Relation {
     Apart,
 }
 
-/// Says how one path lies to another, read as the container's system would: a final or double `/` and `.` say nothing,
-/// `..` goes up, and `/var/run` is `/run`.
-#[must_use]
-pub fn relation(one: &str, two: &str) -> Relation {
-    let (one, two) = (without_dots(one), without_dots(two));
-    let (mut one, mut two) = (parts(&one), parts(&two));
-    loop {
-        return match (one.next(), two.next()) {
-            (None, None) => Relation::Same,
-            (None, Some(_)) => Relation::Above,
-            (Some(_), None) => Relation::Below,
-            (Some(one), Some(two)) if one == two => continue,
-            _ => Relation::Apart,
+/// A place in the container's file system: a path as the container's system reads it, in its plain form. A final or
+/// double `/` and `.` say nothing, `..` goes up, and `/var/run` is `/run`.
+#[derive(Debug)]
+pub struct Location<'a>(Cow<'a, str>);
+
+impl<'a> Location<'a> {
+    /// The place that a path leads to.
+    #[must_use]
+    pub fn of(path: &'a str) -> Self {
+        match without_dots(path) {
+            Cow::Borrowed(path) => Self(Cow::Borrowed(without_var(path.trim_matches('/')))),
+            Cow::Owned(path) => Self(Cow::Owned(without_var(&path).to_owned())),
+        }
+    }
+
+    /// How long it is: of two that contain a third, the longer is the inner one.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it is the root.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How it lies to another.
+    #[must_use]
+    pub fn relation(&self, other: &Self) -> Relation {
+        let inside = |inner: &str, outer: &str| {
+            outer.is_empty() || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
         };
+        if self.0 == other.0 {
+            Relation::Same
+        } else if inside(&other.0, &self.0) {
+            Relation::Above
+        } else if inside(&self.0, &other.0) {
+            Relation::Below
+        } else {
+            Relation::Apart
+        }
     }
 }
 
-fn parts(path: &str) -> impl Iterator<Item = &str> {
-    let path = match path.trim_start_matches('/').strip_prefix("var/run") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => path.trim_start_matches('/').get(4..).unwrap_or(path),
+fn without_var(path: &str) -> &str {
+    match path.strip_prefix("var/run") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => path.get("var/".len()..).unwrap_or(path),
         _ => path,
-    };
-    path.split('/').filter(|part| !part.is_empty())
+    }
 }
 
 /// The path in its plain form where it has parts that are empty, `.` or `..`; most have none.
@@ -158,6 +196,9 @@ mod tests {
             ("/..", PathSegment),
             ("/a//", PathSegment),
             ("/a:b", PathColon),
+            ("/a ", PathCharacter),
+            (&format!("/{}", "x".repeat(256)), PathLength),
+            (&"/xxxxxxx".repeat(512), PathLength),
             ("/a\u{7f}b", PathCharacter),
             ("/a\u{85}b", PathCharacter),
         ] {
@@ -182,19 +223,20 @@ mod tests {
             ("/..data/x", "/..data", Below),
             ("relative", "/relative", Same),
         ] {
-            assert_eq!(relation(one, two), is, "{one} {two}");
+            assert_eq!(Location::of(one).relation(&Location::of(two)), is, "{one} {two}");
         }
     }
 
     proptest! {
         #[test]
         fn the_relation_turns_around_with_its_paths(one in "(/(a|b|\\.|\\.\\.|var|run)){0,5}/?", two in "(/(a|b|var|run)){0,5}") {
-            let turned = match relation(&two, &one) {
+            let (one, two) = (Location::of(&one), Location::of(&two));
+            let turned = match two.relation(&one) {
                 Relation::Above => Relation::Below,
                 Relation::Below => Relation::Above,
                 other => other,
             };
-            prop_assert_eq!(relation(&one, &two), turned);
+            prop_assert_eq!(one.relation(&two), turned);
         }
     }
 }

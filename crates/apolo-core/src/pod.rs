@@ -1,9 +1,10 @@
 //! What we read of a Pod, over JSON that we otherwise leave alone.
 //!
 //! Only the fields that decide something are here; the rest is skipped, unread, so that a Pod of a newer Kubernetes is
-//! as good as any. Strings are borrowed from the JSON text. A `null` is an absent field. A field that is read and stands
-//! there twice is an error of the JSON, never a choice.
+//! as good as any. Strings are borrowed from the JSON text. A list, an optional field or annotations that are `null` are
+//! absent. A field that is read and stands there twice is an error of the JSON, never a choice.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -36,15 +37,13 @@ pub struct Metadata<'a> {
     /// `labels`, those that matter here
     pub labels: Notes<'a>,
     /// `ownerReferences`
-    pub owner_references: List<OwnerReference<'a>>,
+    pub owner_references: List<OwnerReference>,
 }
 
 /// One of `ownerReferences`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-pub struct OwnerReference<'a> {
-    /// `kind`
-    pub kind: Text<'a>,
+#[serde(default)]
+pub struct OwnerReference {
     /// `controller`: whether this owner is the one that manages the object
     pub controller: Option<bool>,
 }
@@ -87,6 +86,18 @@ pub struct Container<'a> {
     pub env: List<Variable<'a>>,
     /// `volumeMounts`
     pub volume_mounts: List<Mount<'a>>,
+    /// `volumeDevices`
+    pub volume_devices: List<Device<'a>>,
+}
+
+/// One of a container's `volumeDevices`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+pub struct Device<'a> {
+    /// `name` of the volume
+    pub name: Text<'a>,
+    /// `devicePath`
+    pub device_path: Text<'a>,
 }
 
 /// One of a container's `env`: all of it where it is a `secretKeyRef`, else only its name.
@@ -128,8 +139,8 @@ pub struct SecretKey<'a> {
     pub name: Text<'a>,
     /// `key` of its data
     pub key: Text<'a>,
-    /// `optional`
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `optional`; `false` is as good as absent
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "only_true")]
     pub optional: Option<bool>,
 }
 
@@ -147,6 +158,15 @@ pub struct Mount<'a> {
     /// `readOnly`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
+    /// `subPathExpr`: never ours
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sub_path_expr: Option<Present>,
+    /// `mountPropagation`: never ours
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_propagation: Option<Present>,
+    /// `recursiveReadOnly`: never ours
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recursive_read_only: Option<Present>,
 }
 
 /// One of `volumes`: what kind it is as far as that matters, and all of it where it is projected from Secrets.
@@ -170,6 +190,40 @@ pub struct Volume<'a> {
     /// `image`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Present>,
+    /// `persistentVolumeClaim`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persistent_volume_claim: Option<Writable>,
+    /// `csi`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csi: Option<Writable>,
+    /// `nfs`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nfs: Option<Writable>,
+}
+
+impl Volume<'_> {
+    /// Whether nothing can be created in it, wherever it is mounted: by its kind, or since it says so.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        let says_so = |source: &Option<Writable>| source.as_ref().is_some_and(|source| source.read_only == Some(true));
+        self.projected.is_some()
+            || self.secret.is_some()
+            || self.config_map.is_some()
+            || self.downward_api.is_some()
+            || self.image.is_some()
+            || says_so(&self.persistent_volume_claim)
+            || says_so(&self.csi)
+            || says_so(&self.nfs)
+    }
+}
+
+/// A kind of volume that is writable unless it says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Writable {
+    /// `readOnly`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
 }
 
 /// A `projected` volume.
@@ -200,8 +254,8 @@ pub struct ProjectedSecret<'a> {
     pub name: Text<'a>,
     /// `items`
     pub items: List<KeyToPath<'a>>,
-    /// `optional`
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `optional`; `false` is as good as absent
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "only_true")]
     pub optional: Option<bool>,
 }
 
@@ -240,6 +294,10 @@ impl<T: Serialize> Serialize for List<T> {
     }
 }
 
+fn only_true<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.filter(|value| *value))
+}
+
 /// That a field is there, whatever stands in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Present;
@@ -261,19 +319,19 @@ impl Serialize for Present {
 pub struct Notes<'a> {
     /// Whether the object is there at all; an entry can be added only to one that is.
     pub exist: bool,
-    entries: Vec<(Text<'a>, Text<'a>)>,
+    entries: BTreeMap<Text<'a>, Text<'a>>,
 }
 
 impl<'a> Notes<'a> {
     /// The value of one of them.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.entries.iter().find(|(other, _)| &**other == name).map(|(_, value)| value.as_str())
+        self.entries.get(name).map(Text::as_str)
     }
 
-    /// The names that begin with our prefix, in the order in which they came.
+    /// The names that begin with our prefix, in their order.
     pub fn ours(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with(names::PREFIX))
+        self.entries.keys().map(Text::as_str).filter(|name| name.starts_with(names::PREFIX))
     }
 }
 
@@ -293,7 +351,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Notes<'a> {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut notes = Notes { exist: true, entries: Vec::new() };
+                let mut notes = Notes { exist: true, entries: BTreeMap::new() };
                 while let Some(name) = map.next_key::<Text<'a>>()? {
                     if !name.starts_with(names::PREFIX) && &*name != names::MIRROR {
                         map.next_value::<IgnoredAny>()?;
@@ -301,7 +359,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Notes<'a> {
                         return Err(de::Error::custom(format_args!("duplicate key {}", crate::text::quoted(&name))));
                     } else {
                         let value = map.next_value::<Option<Text<'a>>>()?.unwrap_or_default();
-                        notes.entries.push((name, value));
+                        notes.entries.insert(name, value);
                     }
                 }
                 Ok(notes)

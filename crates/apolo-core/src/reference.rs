@@ -37,9 +37,6 @@ pub enum ReferenceError {
     /// It does not begin with `secret:`.
     #[error("a reference begins with \"secret:\"; write secret:KEY")]
     NotAReference,
-    /// It begins with another scheme, such as `storage:`.
-    #[error("only \"secret:\" is understood here; write secret:KEY")]
-    OtherScheme,
     /// Its slashes are not those of one of the three forms.
     #[error("write secret:KEY, secret:/OWNER/KEY or secret://CLUSTER/OWNER/KEY")]
     BadForm,
@@ -86,9 +83,7 @@ impl<'a> Reference<'a> {
     /// # Errors
     /// The first thing in it, from the left, that is not as it must be.
     pub fn parse(text: &'a str) -> Result<Self, ReferenceError> {
-        let Some(rest) = text.strip_prefix(SCHEME) else {
-            return Err(if names_a_scheme(text) { ReferenceError::OtherScheme } else { ReferenceError::NotAReference });
-        };
+        let Some(rest) = text.strip_prefix(SCHEME) else { return Err(ReferenceError::NotAReference) };
         let (path, entry) = match rest.split_once('#') {
             Some((path, entry)) => (path, Some(entry)),
             None => (rest, None),
@@ -105,6 +100,17 @@ impl<'a> Reference<'a> {
             return Err(ReferenceError::BadEntry);
         }
         Ok(Self { cluster, owner, key, entry })
+    }
+
+    /// Splits a text that begins with `secret:` at the next `:`, into what should be a reference and what follows it.
+    #[must_use]
+    pub fn split(text: &'a str) -> Option<(&'a str, Option<&'a str>)> {
+        let rest = text.strip_prefix(SCHEME)?;
+        let colon = rest.find(':').map(|at| SCHEME.len() + at);
+        Some(match colon.and_then(|at| text.split_at_checked(at)) {
+            Some((reference, follows)) => (reference, follows.strip_prefix(':')),
+            None => (text, None),
+        })
     }
 
     /// Finds what it stands for, seen from a namespace.
@@ -184,14 +190,6 @@ fn split(path: &str) -> Result<(Option<&str>, Option<&str>, &str), ReferenceErro
     }
 }
 
-/// Whether a text begins with a URI's scheme (RFC 3986, section 3.1).
-fn names_a_scheme(text: &str) -> bool {
-    text.split_once(':').is_some_and(|(scheme, _)| {
-        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,8 +239,8 @@ mod tests {
         for (text, error) in [
             ("", NotAReference),
             ("p@ssw0rd", NotAReference),
-            ("Secret:KEY", OtherScheme),
-            ("storage:KEY", OtherScheme),
+            ("Secret:KEY", NotAReference),
+            ("storage:KEY", NotAReference),
             ("secret:", Key(KeyError::BadKey)),
             ("secret: KEY", Key(KeyError::BadKey)),
             ("secret:alice/KEY", BadForm),

@@ -11,7 +11,7 @@ use crate::mistake::{Mistakes, Place, Wrong};
 use crate::names;
 use crate::pod::{Container, Pod};
 use crate::reference::{Reference, ReferenceError, Scope, Source};
-use crate::text::quoted_list;
+use crate::text::{quoted_list, shortened};
 
 pub use env::VariableItem;
 pub use volume::FileItem;
@@ -51,6 +51,12 @@ impl<'a> Asked<'a> {
         Ok(Self { reference, source: reference.resolve(scope)? })
     }
 
+    /// Whether it stands in for a reference that is wrong.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        self.source.secret.is_empty()
+    }
+
     /// Stands in for a reference that is wrong, so that the rest of its item is checked too; the mistake is told, so
     /// nothing is ever made of it.
     fn wrong(item: Item<'a>) -> Self {
@@ -70,13 +76,12 @@ impl<'a> Request<'a> {
         let value = |name| pod.metadata.annotations.get(name);
         unknown_annotations(pod, mistakes);
         let files = value(names::VOLUME).map(|value| volume::read(value, scope, mistakes)).unwrap_or_default();
-        let free = MOST_ITEMS.saturating_sub(value(names::VOLUME).map_or(0, |value| items(value).count()));
-        let variables = value(names::ENV).map(|value| env::read(value, free, scope, mistakes)).unwrap_or_default();
+        let variables = value(names::ENV).map(|value| env::read(value, scope, mistakes)).unwrap_or_default();
         too_many_items(pod, mistakes);
         let containers = value(names::CONTAINERS).map(|value| containers(value, pod, mistakes));
         let mode = value(names::FILE_MODE).map_or(DEFAULT_MODE, |value| mode(value, mistakes));
         if let (Some(_), Some(first)) = (value(names::MIRROR), pod.metadata.annotations.ours().next()) {
-            mistakes.add(Place::Annotation(first.to_owned()), Wrong::MirrorPod);
+            mistakes.add(Place::annotation(first), Wrong::MirrorPod);
         }
         Self { files, variables, mode, containers }
     }
@@ -106,16 +111,28 @@ impl<'a> Request<'a> {
 }
 
 fn unknown_annotations(pod: &Pod<'_>, mistakes: &mut Mistakes) {
-    let known = &names::POD_ANNOTATIONS;
-    for name in pod.metadata.annotations.ours().filter(|name| !known.contains(name)) {
-        let nearest = known.iter().min_by_key(|known| strsim::osa_distance(known, name));
-        let near = nearest.filter(|nearest| strsim::osa_distance(nearest, name) <= 3);
-        let mend = match near {
+    for name in pod.metadata.annotations.ours().filter(|name| !names::POD_ANNOTATIONS.contains(name)) {
+        if mistakes.is_full() {
+            break;
+        }
+        let mend = match nearest(name) {
             Some(near) => format!("write {near}, or remove it"),
-            None => format!("remove it, or write one of {}", quoted_list(known.iter().take(4).copied())),
+            None => format!("remove it, or write one of {}", quoted_list(names::POD_ANNOTATIONS.into_iter().take(4))),
         };
-        mistakes.add(Place::Annotation(name.to_owned()), Wrong::UnknownAnnotation { mend });
+        mistakes.add(Place::annotation(name), Wrong::UnknownAnnotation { mend });
     }
+}
+
+/// The annotation that a misspelt name is nearest to, if it is near: one letter in three may be wrong.
+fn nearest(name: &str) -> Option<&'static str> {
+    const LONGEST: usize = 80;
+    let far = |known: &str| strsim::osa_distance(without_prefix(known), without_prefix(name));
+    let near = |known: &&str| name.len() <= LONGEST && far(known) * 3 <= without_prefix(known).len();
+    names::POD_ANNOTATIONS.into_iter().filter(near).min_by_key(|known| far(known))
+}
+
+fn without_prefix(name: &str) -> &str {
+    name.strip_prefix(names::PREFIX).unwrap_or(name)
 }
 
 fn too_many_items(pod: &Pod<'_>, mistakes: &mut Mistakes) {
@@ -123,10 +140,7 @@ fn too_many_items(pod: &Pod<'_>, mistakes: &mut Mistakes) {
     let (files, variables) = (count(names::VOLUME), count(names::ENV));
     if files + variables > MOST_ITEMS {
         let place = if files > MOST_ITEMS { names::VOLUME } else { names::ENV };
-        mistakes.add(
-            Place::Annotation(place.to_owned()),
-            Wrong::TooManyItems { count: files + variables, most: MOST_ITEMS },
-        );
+        mistakes.add(Place::annotation(place), Wrong::TooManyItems { count: files + variables, most: MOST_ITEMS });
     }
 }
 
@@ -140,13 +154,16 @@ fn containers<'a>(value: &'a str, pod: &Pod<'_>, mistakes: &mut Mistakes) -> Vec
     let mut named = Vec::new();
     for item in items(value) {
         if known.binary_search(&item.text).is_err() {
-            let wrong = Wrong::UnknownContainer { name: item.text.to_owned(), known: told.clone() };
+            if mistakes.is_full() {
+                break;
+            }
+            let wrong = Wrong::UnknownContainer { name: shortened(item.text), known: told.clone() };
             mistakes.add(Place::ContainersItem(item.number), wrong);
         }
         named.push(item.text);
     }
     if named.is_empty() {
-        mistakes.add(Place::Annotation(names::CONTAINERS.to_owned()), Wrong::NoContainer);
+        mistakes.add(Place::annotation(names::CONTAINERS), Wrong::NoContainer);
     }
     named.sort_unstable();
     named
@@ -158,8 +175,8 @@ fn mode(value: &str, mistakes: &mut Mistakes) -> i64 {
     match i64::from_str_radix(digits, 8) {
         Ok(mode) if octal && mode <= 0o777 => mode,
         _ => {
-            let wrong = Wrong::BadMode { mode: value.to_owned() };
-            mistakes.add(Place::Annotation(names::FILE_MODE.to_owned()), wrong);
+            let wrong = Wrong::BadMode { mode: shortened(value) };
+            mistakes.add(Place::annotation(names::FILE_MODE), wrong);
             DEFAULT_MODE
         }
     }

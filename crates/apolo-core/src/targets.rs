@@ -122,7 +122,8 @@ fn add_entry<'a>(volume: &mut Volume<'a>, file: &FileItem<'a>, path: Text<'a>) {
 }
 
 fn mount<'a>(volume: Text<'a>, file: &FileItem<'a>, sub_path: Option<Text<'a>>) -> Mount<'a> {
-    Mount { name: volume, mount_path: Text::from(file.path.as_str()), sub_path, read_only: Some(true) }
+    let mount_path = Text::from(file.path.as_str());
+    Mount { name: volume, mount_path, sub_path, read_only: Some(true), ..Mount::default() }
 }
 
 fn secret_key_ref<'a>(variable: &VariableItem<'a>) -> Variable<'a> {

@@ -1,10 +1,13 @@
 //! Strings out of JSON that are borrowed from it where they can be, and how strings of others are shown.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+
+/// How many characters of a string are shown.
+const LONGEST: usize = 120;
 
 /// A JSON string, borrowed from the text unless it was written with escapes.
 ///
@@ -17,6 +20,12 @@ impl<'a> Text<'a> {
     /// The string.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -71,11 +80,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// The beginning of a string, as much of it as [`quoted`] shows.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST + 1).collect()
+}
+
 /// Shows somebody else's string in double quotes on one line: control characters and quotes escaped, cut at 120
 /// characters with `…`.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    const LONGEST: usize = 120;
     let mut shown = String::with_capacity(text.len().min(LONGEST) + 2);
     shown.push('"');
     let mut characters = text.chars();

@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Row {
     name: String,
+    clause: String,
     kinds: Vec<String>,
     volume: Option<String>,
     env: Option<String>,
@@ -53,6 +54,44 @@ impl Row {
     }
 }
 
+/// What is refused, clause by clause, in the words of the contract.
+const CLAUSES: [&str; 34] = [
+    "no path",
+    "relative path",
+    "`/` alone",
+    "a `.`, `..` or empty segment",
+    "`:` or a control character in a path",
+    "beyond the contract: a path that Linux does not take",
+    "`:rw` refused",
+    "two items on one path",
+    "an item under a directory of ours",
+    "two files of one name in a directory",
+    "beyond the contract: two volumes of one name",
+    "a path that a container already mounts",
+    "beyond the contract: devices are mounts, too",
+    "a directory under which the container mounts anything",
+    "the service account token included",
+    "a path inside a read-only mount",
+    "a path inside a configMap, secret, projected or downwardAPI mount",
+    "bad key",
+    "a KEY whose object's name would begin with `apolo-shared-`",
+    "bad reference",
+    "another cluster than this one",
+    "other schemes",
+    "every mistake at once",
+    "no `=`",
+    "the right-hand side is never echoed",
+    "an env name that is not printable ASCII without `=` and `,`",
+    "the same name twice",
+    "a name that the container already sets to something else",
+    "an unknown container",
+    "a bad mode",
+    "a volume `apolo-secrets…` that is somebody else's",
+    "an unknown annotation beginning `secrets.apolo.us/`",
+    "too many items",
+    "static and mirror Pods cannot use secrets",
+];
+
 fn table() -> Vec<Row> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/tables/mistakes.yaml");
     serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -80,4 +119,10 @@ fn every_kind_of_mistake_has_a_row() {
     let rows: BTreeSet<String> = table().into_iter().flat_map(|row| row.kinds).collect();
     let kinds: BTreeSet<String> = mistake::kinds().map(str::to_owned).collect();
     assert_eq!(rows, kinds);
+}
+
+#[test]
+fn every_clause_of_the_contract_has_a_row() {
+    let rows: BTreeSet<String> = table().into_iter().map(|row| row.clause).collect();
+    assert_eq!(rows, CLAUSES.map(str::to_owned).into());
 }

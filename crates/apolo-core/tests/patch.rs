@@ -22,7 +22,7 @@ fn patch_of(pod: &Value) -> Vec<Value> {
     let text = pod.to_string();
     let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
     let targets = Targets::read(&pod, SCOPE).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
-    match serde_json::to_value(Patch::of(&pod, &targets)).unwrap() {
+    match serde_json::from_str(&Patch::of(&pod, &targets).unwrap().into_json()).unwrap() {
         Value::Array(operations) => operations,
         other => panic!("{other}"),
     }
@@ -302,7 +302,7 @@ proptest! {
         let text = pod.to_string();
         let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
         match Targets::read(&pod, SCOPE) {
-            Ok(targets) => drop(serde_json::to_string(&Patch::of(&pod, &targets)).unwrap()),
+            Ok(targets) => drop(Patch::of(&pod, &targets).unwrap()),
             Err(mistakes) => prop_assert!(!mistakes.to_string().is_empty()),
         }
     }

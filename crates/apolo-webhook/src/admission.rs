@@ -177,6 +177,9 @@ fn bad_form(error: &serde_json::Error) -> ReviewError {
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     let what = match text.rsplit_once(", expected ") {
         _ if text.starts_with("duplicate") || text.starts_with("missing") => text.to_owned(),
+        // A Rust type is no word for people.
+        Some((_, expected)) if expected.starts_with("struct ") => "expected an object".to_owned(),
+        Some((_, "a sequence")) => "expected an array".to_owned(),
         Some((_, expected)) => format!("expected {expected}"),
         None => "something is out of place".to_owned(),
     };
@@ -234,7 +237,7 @@ mod tests {
     fn never_quotes_what_it_found() {
         let body = review(r#""request":{"uid":"7","object":{"spec":{"containers":[{"env":"hunter2, expected "}]}}}"#);
         let told = error(&body);
-        assert!(told.contains("expected a sequence"), "{told}");
+        assert!(told.contains("expected an array"), "{told}");
         assert!(!told.contains("hunter2"), "{told}");
     }
 

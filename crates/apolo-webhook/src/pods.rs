@@ -46,13 +46,10 @@ fn shape(pod: &Pod<'_>, scope: Scope<'_>) -> Verdict {
         Ok(targets) => targets,
         Err(mistakes) => return Verdict::Mistaken(mistakes),
     };
-    let patch = Patch::of(pod, &targets);
-    if patch.is_empty() {
-        return Verdict::Allowed;
-    }
-    match serde_json::to_vec(&patch) {
-        Ok(bytes) => Verdict::Patched { patch: bytes, operations: patch.len() },
-        Err(error) => Verdict::Refused(format!("the patch cannot be written: {error}")),
+    match Patch::of(pod, &targets) {
+        Ok(patch) if patch.is_empty() => Verdict::Allowed,
+        Ok(patch) => Verdict::Patched { operations: patch.len(), patch: patch.into_json() },
+        Err(error) => unwritable(&error),
     }
 }
 
@@ -68,14 +65,18 @@ fn decide(pod: &Pod<'_>, user: &str, scope: Scope<'_>, stage: Stage) -> Verdict 
         let refusals: Vec<String> = questions.iter().map(Question::to_string).collect();
         return Verdict::Refused(refusals.join("\n"));
     }
-    let patch = Patch::of(pod, &targets);
-    if stage == Stage::Created && !patch.is_empty() {
-        return Verdict::Refused(format!(
+    match Patch::of(pod, &targets) {
+        Ok(patch) if stage == Stage::Created && !patch.is_empty() => Verdict::Refused(format!(
             "the Pod lacks {patch}, which its annotations ask for: apolo's mutating webhook did not see it, or another \
              one changed it afterwards; ask who runs the cluster to look at its mutating webhooks"
-        ));
+        )),
+        Ok(_) => Verdict::Allowed,
+        Err(error) => unwritable(&error),
     }
-    Verdict::Allowed
+}
+
+fn unwritable(error: &serde_json::Error) -> Verdict {
+    Verdict::Refused(format!("what the Pod asks for cannot be written as a patch: {error}"))
 }
 
 fn created_pod<'a>(asked: &'a AdmissionRequest<'a>) -> Option<(&'a Pod<'a>, &'a str)> {

@@ -162,7 +162,7 @@ async fn a_review_whose_pod_is_out_of_form_is_denied_with_its_uid() {
     let (status, answer) = post("/pods/mutate", review(&request)).await;
     assert_eq!((status, &answer["response"]["uid"]), (200, &json!(UID)));
     let said = answer["response"]["status"]["message"].as_str().unwrap();
-    assert!(said.contains("expected a sequence") && !said.contains("hunter2"), "{said}");
+    assert!(said.contains("expected an array") && !said.contains("hunter2"), "{said}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! What stands right of the `=` may be the value itself, put there by somebody who took the annotation for an
 //! environment: it is never told, unless it is a reference.
 
-use super::Asked;
+use super::{Asked, MOST_ITEMS};
 use crate::items::{Item, items};
 use crate::mistake::{Mistakes, Place, Wrong};
 use crate::reference::{Reference, Scope};
@@ -29,32 +29,27 @@ impl VariableItem<'_> {
     }
 }
 
-/// Reads at most `most` items and holds them against each other.
-pub(super) fn read<'a>(
-    value: &'a str,
-    most: usize,
-    scope: Scope<'a>,
-    mistakes: &mut Mistakes,
-) -> Vec<VariableItem<'a>> {
+/// Reads the items and holds them against each other.
+pub(super) fn read<'a>(value: &'a str, scope: Scope<'a>, mistakes: &mut Mistakes) -> Vec<VariableItem<'a>> {
     let mut variables: Vec<VariableItem<'a>> = Vec::new();
-    // The line on which something stood that is no reference; a comma may have cut it, so what follows on the same line
-    // may be the rest of a value.
-    let mut doubtful = None;
-    for item in items(value).take(most) {
-        let tell = doubtful != Some(item.line) && looks_like_a_name(item);
+    // After something that is no reference, what follows may be the rest of a value that a comma or a newline has cut.
+    let mut doubtful = false;
+    for item in items(value).take(MOST_ITEMS) {
+        let tell = !doubtful && looks_like_a_name(item);
         let Some((name, value)) = item.text.split_once('=') else {
-            doubtful = Some(item.line);
+            doubtful = true;
             mistakes.add(Place::EnvItem(item.number, None), Wrong::NoEquals);
             continue;
         };
+        let (name, value) = (name.trim_ascii_end(), value.trim_ascii_start());
         let place = || Place::EnvItem(item.number, tell.then(|| name.to_owned()));
         if !is_variable_name(name) {
             mistakes.add(place(), Wrong::BadVariableName);
         }
         let variable = match ask(value, scope) {
-            Ok(asked) => VariableItem { item, name, asked, tell: is_variable_name(name) },
+            Ok(asked) => VariableItem { item, name, asked, tell },
             Err(wrong) => {
-                doubtful = Some(item.line);
+                doubtful = true;
                 mistakes.add(place(), wrong);
                 VariableItem { item, name, asked: Asked::wrong(item), tell }
             }
@@ -72,7 +67,7 @@ fn is_variable_name(name: &str) -> bool {
 }
 
 fn ask<'a>(value: &'a str, scope: Scope<'a>) -> Result<Asked<'a>, Wrong> {
-    if !value.starts_with("secret:") {
+    if Reference::split(value).is_none() {
         Err(Wrong::ValueIsNoReference)
     } else if has_path(value) {
         Err(Wrong::VariableWithPath)
@@ -82,15 +77,15 @@ fn ask<'a>(value: &'a str, scope: Scope<'a>) -> Result<Asked<'a>, Wrong> {
 }
 
 fn has_path(value: &str) -> bool {
-    let colon = value.get(7..).and_then(|rest| rest.find(':'));
-    colon.and_then(|colon| value.get(..7 + colon)).is_some_and(|reference| Reference::parse(reference).is_ok())
+    Reference::split(value).is_some_and(|(text, follows)| follows.is_some() && Reference::parse(text).is_ok())
 }
 
 /// Whether what stands left of the `=` looks like a name, and what follows does not look like the padding of base64, of
 /// which the "name" would then be the value.
 fn looks_like_a_name(item: Item<'_>) -> bool {
     let Some((name, value)) = item.text.split_once('=') else { return false };
+    let name = name.trim_ascii_end();
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'));
     let padding = value.is_empty() || value.starts_with('=');
-    plain && !name.is_empty() && name.len() <= 253 && !padding
+    plain && !name.is_empty() && name.len() <= 120 && !padding
 }

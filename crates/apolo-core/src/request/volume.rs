@@ -3,7 +3,7 @@
 use super::{Asked, MOST_ITEMS};
 use crate::items::{Item, items};
 use crate::mistake::{Mistakes, Place, Wrong};
-use crate::path::{ItemPath, PathError, Relation, relation};
+use crate::path::{ItemPath, Location, PathError, Relation};
 use crate::reference::{Reference, Scope};
 
 /// One file that is asked for: by itself at a path, or in a directory.
@@ -23,12 +23,6 @@ impl<'a> FileItem<'a> {
     pub fn file_name(&self) -> &'a str {
         self.asked.source.entry
     }
-
-    /// Where a mistake in this item is.
-    #[must_use]
-    pub fn place(&self) -> Place {
-        place(self.item)
-    }
 }
 
 /// Reads the items and holds them against each other.
@@ -37,7 +31,7 @@ pub(super) fn read<'a>(value: &'a str, scope: Scope<'a>, mistakes: &mut Mistakes
     for item in items(value).take(MOST_ITEMS) {
         if let Some(file) = parse(item, scope, mistakes) {
             if let Some(wrong) = files.iter().find_map(|other| clash(&file, other)) {
-                mistakes.add(place(item), wrong);
+                mistakes.add(Place::volume_item(item), wrong);
             }
             files.push(file);
         }
@@ -45,57 +39,63 @@ pub(super) fn read<'a>(value: &'a str, scope: Scope<'a>, mistakes: &mut Mistakes
     files
 }
 
-fn place(item: Item<'_>) -> Place {
-    Place::VolumeItem(item.number, item.text.to_owned())
-}
-
 fn parse<'a>(item: Item<'a>, scope: Scope<'a>, mistakes: &mut Mistakes) -> Option<FileItem<'a>> {
-    let Some(rest) = item.text.strip_prefix("secret:") else {
-        mistakes.add(place(item), Wrong::NotASecret);
+    let Some((reference, path)) = Reference::split(item.text) else {
+        not_a_secret(item, mistakes);
         return None;
     };
-    let (reference, path) = match rest.find(':').and_then(|colon| item.text.split_at_checked(7 + colon)) {
-        Some((reference, path)) => (reference, path.strip_prefix(':').filter(|path| !path.is_empty())),
-        None => (item.text, None),
-    };
-    let path = item_path(reference, path).map_err(|wrong| mistakes.add(place(item), wrong)).ok();
+    let path = item_path(reference, path).map_err(|wrong| mistakes.add(Place::volume_item(item), wrong)).ok();
     let asked = Asked::read(reference, scope).unwrap_or_else(|error| {
-        mistakes.add(place(item), error);
+        mistakes.add(Place::volume_item(item), error);
         Asked::wrong(item)
     });
     Some(FileItem { item, asked, path: path? })
 }
 
+/// A variable that was put here may hold its value; such an item is not told.
+fn not_a_secret(item: Item<'_>, mistakes: &mut Mistakes) {
+    match item.text.find(['=', ':', '/']) {
+        Some(at) if item.text.get(at..).is_some_and(|rest| rest.starts_with('=')) => {
+            mistakes.add(Place::VolumeItem(item.number, None), Wrong::VariableAsVolume);
+        }
+        _ => mistakes.add(Place::volume_item(item), Wrong::NotASecret),
+    }
+}
+
 fn item_path<'a>(reference: &str, path: Option<&'a str>) -> Result<ItemPath<'a>, Wrong> {
     let mend = if Reference::parse(reference).is_ok() { reference } else { "secret:KEY" };
-    let Some(path) = path else { return Err(Wrong::NoPath { reference: mend.to_owned() }) };
+    let path = path.unwrap_or_default();
     let path = match path.rsplit_once(':') {
         Some((path, "ro")) => path,
         Some((_, "rw")) => return Err(Wrong::Writable),
         _ => path,
     };
+    if path.is_empty() {
+        return Err(Wrong::NoPath { reference: mend.to_owned() });
+    }
     ItemPath::parse(path).map_err(|error| match error {
         PathError::RelativePath => Wrong::RelativePath { reference: mend.to_owned(), path: rooted(path) },
         error => error.into(),
     })
 }
 
-/// The absolute path that was probably meant.
+/// The absolute path that was probably meant, or an example.
 fn rooted(path: &str) -> String {
     let path = path.trim_ascii();
-    let path = path.strip_prefix("./").unwrap_or(path).trim_start_matches('/');
-    format!("/{path}").chars().flat_map(char::escape_debug).take(120).collect()
+    let path = format!("/{}", path.strip_prefix("./").unwrap_or(path).trim_start_matches('/'));
+    let good = ItemPath::parse(&path).is_ok() && !path.starts_with("/~") && path.len() <= 120;
+    if good { path } else { "/path".to_owned() }
 }
 
 /// What is wrong with a file because of one that was asked for before it.
 fn clash(file: &FileItem<'_>, before: &FileItem<'_>) -> Option<Wrong> {
     let other = before.item.number;
-    match relation(file.path.as_str(), before.path.as_str()) {
+    match Location::of(file.path.as_str()).relation(&Location::of(before.path.as_str())) {
         Relation::Apart => None,
         Relation::Above => Some(Wrong::AroundItem { other }),
         Relation::Below => Some(Wrong::InsideItem { other }),
         Relation::Same if file.path != before.path || !file.path.is_directory() => Some(Wrong::SamePath { other }),
-        Relation::Same => (file.file_name() == before.file_name())
+        Relation::Same => (!file.asked.is_wrong() && file.file_name() == before.file_name())
             .then(|| Wrong::SameFileName { other, name: file.file_name().to_owned() }),
     }
 }

@@ -2,97 +2,160 @@
 //! an earlier application.
 
 use super::Targets;
+use crate::items::Item;
 use crate::mistake::{Mistakes, Place, Wrong};
 use crate::names::POD_VOLUME;
-use crate::path::{Relation, SERVICE_ACCOUNT, relation};
-use crate::pod::{Container, Mount, Pod, ValueFrom, Variable, Volume};
-use crate::text::quoted;
+use crate::path::{Location, Relation, SERVICE_ACCOUNT};
+use crate::pod::{Container, Mount, Pod, ProjectedSource, ValueFrom, Variable, Volume};
+use crate::text::{quoted, shortened};
 
-/// Finds every conflict of what a Pod asks for with what it has.
+/// Finds every conflict of what a Pod asks for with what it has, until there are more than anybody reads.
 pub(super) fn find(pod: &Pod<'_>, targets: &Targets<'_>, mistakes: &mut Mistakes) {
-    // Where an item is wrong, what an earlier application added is not what is wanted now; that is no second mistake.
-    let unsure = !mistakes.is_empty();
-    volumes(pod, targets, unsure, mistakes);
+    volumes(pod, targets, mistakes);
+    let wanted: Vec<Wanted<'_>> = targets.mounts.iter().map(|(item, mount)| Wanted::of(*item, mount)).collect();
     let containers = pod.spec.containers.0.iter().chain(&pod.spec.init_containers.0);
     for container in containers.filter(|container| targets.request.selects(container)) {
-        variables(container, targets, unsure, mistakes);
-        mounts(pod, container, targets, unsure, mistakes);
+        if mistakes.is_full() {
+            break;
+        }
+        variables(container, targets, mistakes);
+        mounts(pod, container, &wanted, mistakes);
     }
 }
 
-fn volumes(pod: &Pod<'_>, targets: &Targets<'_>, unsure: bool, mistakes: &mut Mistakes) {
+fn volumes(pod: &Pod<'_>, targets: &Targets<'_>, mistakes: &mut Mistakes) {
+    // Where the reference of a file is wrong, the volume of an earlier application is not what is wanted now; that is no
+    // second mistake.
+    let unsure = mistakes.iter().any(|mistake| matches!(mistake.place, Place::VolumeItem(..)));
     for volume in pod.spec.volumes.0.iter().filter(|volume| volume.name.starts_with(POD_VOLUME)) {
-        let ours = targets.volumes.contains(volume) || (unsure && volume.projected.is_some());
-        if !ours {
-            mistakes.add(Place::Volume(volume.name.to_string()), Wrong::VolumeTaken);
+        if !targets.volumes.contains(volume) && !(unsure && is_of_secrets(volume)) {
+            mistakes.add(Place::volume(&volume.name), Wrong::VolumeTaken);
         }
     }
     for (index, volume) in targets.volumes.iter().enumerate() {
         if targets.volumes.iter().take(index).any(|before| before.name == volume.name) {
             let mut of_this_name = targets.mounts.iter().filter(|(_, mount)| mount.name == volume.name);
             if let (Some((first, _)), Some((second, _))) = (of_this_name.next(), of_this_name.next_back()) {
-                let place = Place::VolumeItem(second.number, second.text.to_owned());
-                mistakes.add(place, Wrong::SameVolumeName { other: first.number });
+                mistakes.add(Place::volume_item(*second), Wrong::SameVolumeName { other: first.number });
             }
         }
     }
 }
 
-fn variables(container: &Container<'_>, targets: &Targets<'_>, unsure: bool, mistakes: &mut Mistakes) {
-    let may_be_ours = |there: &Variable<'_>| unsure && there.value_from.as_ref().is_some_and(ValueFrom::is_secret);
+fn is_of_secrets(volume: &Volume<'_>) -> bool {
+    let is_secret = |source: &ProjectedSource<'_>| source.secret.is_some();
+    volume.projected.as_ref().is_some_and(|projected| projected.sources.0.iter().all(is_secret))
+}
+
+fn variables(container: &Container<'_>, targets: &Targets<'_>, mistakes: &mut Mistakes) {
     for ((_, wanted), item) in targets.variables.iter().zip(&targets.request.variables) {
-        let taken = |there: &Variable<'_>| there.name == wanted.name && there != wanted && !may_be_ours(there);
+        let may_be_ours = |value: &ValueFrom<'_>| item.asked.is_wrong() && value.is_secret();
+        let taken = |there: &Variable<'_>| {
+            there.name == wanted.name && there != wanted && !there.value_from.as_ref().is_some_and(may_be_ours)
+        };
         if container.env.0.iter().any(taken) {
-            mistakes.add(item.place(), Wrong::VariableTaken { container: container.name.to_string() });
+            mistakes.add(item.place(), Wrong::VariableTaken { container: shortened(&container.name) });
         }
     }
 }
 
-fn mounts(pod: &Pod<'_>, container: &Container<'_>, targets: &Targets<'_>, unsure: bool, mistakes: &mut Mistakes) {
-    let ours = |there: &Mount<'_>| {
-        targets.mounts.iter().any(|(_, wanted)| wanted == there) || (unsure && there.name.starts_with(POD_VOLUME))
-    };
-    let theirs: Vec<&Mount<'_>> = container.volume_mounts.0.iter().filter(|there| !ours(there)).collect();
-    for (item, wanted) in &targets.mounts {
-        let found = theirs.iter().find_map(|there| against(wanted, there, container, pod));
-        if let Some(wrong) = found.or_else(|| against_token(wanted, container, pod)) {
-            mistakes.add(Place::VolumeItem(item.number, item.text.to_owned()), wrong);
+/// A mount that is asked for.
+struct Wanted<'a> {
+    item: Item<'a>,
+    mount: &'a Mount<'a>,
+    at: Location<'a>,
+}
+
+impl<'a> Wanted<'a> {
+    fn of(item: Item<'a>, mount: &'a Mount<'a>) -> Self {
+        Self { item, mount, at: Location::of(&mount.mount_path) }
+    }
+
+    /// Whether a mount is this one; where the reference is wrong, whether it may have been.
+    fn is(&self, there: &Mount<'_>) -> bool {
+        // A wrong reference has no Secret, so its sub-path begins with the slash that follows the Secret's name.
+        let wrong = self.mount.sub_path.as_deref().is_some_and(|path| path.starts_with('/'));
+        let may_be = || {
+            there.name.starts_with(POD_VOLUME) && self.at.relation(&Location::of(&there.mount_path)) == Relation::Same
+        };
+        self.mount == there || (wrong && may_be())
+    }
+}
+
+/// Something that a container has at a path.
+struct Obstacle<'a> {
+    at: Location<'a>,
+    path: &'a str,
+    kind: Kind<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    Mount(&'a Mount<'a>),
+    Device(&'a str),
+    Token,
+}
+
+fn mounts(pod: &Pod<'_>, container: &Container<'_>, wanted: &[Wanted<'_>], mistakes: &mut Mistakes) {
+    let obstacles = obstacles(pod, container, wanted);
+    for Wanted { item, at, .. } in wanted {
+        let container = shortened(&container.name);
+        let of = |relation| obstacles.iter().filter(move |it| at.relation(&it.at) == relation);
+        let wrong = if let Some(taken) = of(Relation::Same).next() {
+            Wrong::PathTaken { container, what: taken.describe() }
+        } else if let Some(below) = of(Relation::Above).next() {
+            Wrong::MountBelow { container, path: shortened(below.path) }
+        } else if let Some((around, how)) =
+            of(Relation::Below).max_by_key(|it| it.at.len()).and_then(|it| it.closed(pod).map(|how| (it, how)))
+        {
+            Wrong::InsideReadOnly { container, path: shortened(around.path), how }
+        } else {
+            continue;
+        };
+        mistakes.add(Place::volume_item(*item), wrong);
+    }
+}
+
+fn obstacles<'a>(pod: &'a Pod<'_>, container: &'a Container<'a>, wanted: &[Wanted<'_>]) -> Vec<Obstacle<'a>> {
+    let mounts = container.volume_mounts.0.iter().filter(|there| !wanted.iter().any(|wanted| wanted.is(there)));
+    let mounts = mounts.map(|there| Obstacle::at(&there.mount_path, Kind::Mount(there)));
+    let devices = container.volume_devices.0.iter();
+    let devices = devices.map(|device| Obstacle::at(&device.device_path, Kind::Device(&device.name)));
+    let mut obstacles: Vec<Obstacle<'_>> = mounts.chain(devices).collect();
+    // The API server mounts the token after templates are checked, unless the Pod says otherwise (its service account
+    // could, too, but that is not known here) or the container mounts something there.
+    let token = Obstacle::at(SERVICE_ACCOUNT, Kind::Token);
+    let replaced = obstacles.iter().any(|it| it.at.relation(&token.at) == Relation::Same);
+    if pod.spec.automount_service_account_token != Some(false) && !replaced {
+        obstacles.push(token);
+    }
+    obstacles
+}
+
+impl<'a> Obstacle<'a> {
+    fn at(path: &'a str, kind: Kind<'a>) -> Self {
+        Self { at: Location::of(path), path, kind }
+    }
+
+    fn describe(&self) -> String {
+        match self.kind {
+            Kind::Mount(mount) => format!("mounts volume {}", quoted(&mount.name)),
+            Kind::Device(name) => format!("has device {}", quoted(name)),
+            Kind::Token => "mounts the token of its service account".to_owned(),
         }
     }
-}
 
-fn against(wanted: &Mount<'_>, there: &Mount<'_>, container: &Container<'_>, pod: &Pod<'_>) -> Option<Wrong> {
-    let (container, path) = (container.name.to_string(), there.mount_path.to_string());
-    match relation(&wanted.mount_path, &there.mount_path) {
-        Relation::Same => Some(Wrong::PathTaken { container, what: format!("volume {}", quoted(&there.name)) }),
-        Relation::Above => Some(Wrong::MountBelow { container, path }),
-        Relation::Below if is_read_only(pod, there) => Some(Wrong::InsideReadOnly { container, path }),
-        Relation::Below | Relation::Apart => None,
-    }
-}
-
-/// The token of the Pod's service account is mounted by the API server, after the check of a template and unless the
-/// Pod's own spec says otherwise (the service account could, too, but that is not known here).
-fn against_token(wanted: &Mount<'_>, container: &Container<'_>, pod: &Pod<'_>) -> Option<Wrong> {
-    if pod.spec.automount_service_account_token == Some(false) {
-        return None;
-    }
-    let (container, path) = (container.name.to_string(), SERVICE_ACCOUNT.to_owned());
-    match relation(&wanted.mount_path, SERVICE_ACCOUNT) {
-        Relation::Same => Some(Wrong::PathTaken { container, what: "the token of its service account".to_owned() }),
-        Relation::Above => Some(Wrong::MountBelow { container, path }),
-        Relation::Below => Some(Wrong::InsideReadOnly { container, path }),
-        Relation::Apart => None,
+    /// Why nothing can be mounted inside it, if that is so.
+    fn closed(&self, pod: &Pod<'_>) -> Option<&'static str> {
+        match self.kind {
+            Kind::Mount(mount) => is_read_only(pod, mount).then_some("mounts read-only"),
+            Kind::Device(_) => Some("has as a device"),
+            Kind::Token => Some("mounts read-only"),
+        }
     }
 }
 
 fn is_read_only(pod: &Pod<'_>, mount: &Mount<'_>) -> bool {
-    let always = |volume: &Volume<'_>| {
-        volume.projected.is_some()
-            || volume.secret.is_some()
-            || volume.config_map.is_some()
-            || volume.downward_api.is_some()
-            || volume.image.is_some()
-    };
-    mount.read_only == Some(true) || pod.spec.volumes.0.iter().any(|volume| volume.name == mount.name && always(volume))
+    mount.read_only == Some(true)
+        || pod.spec.volumes.0.iter().any(|volume| volume.name == mount.name && volume.is_read_only())
 }

@@ -10,8 +10,9 @@ pub(super) const MOST: usize = 4096;
 ///
 /// Cheap for every honest body: one with no more brackets than that cannot be, and they are counted at memory's speed.
 pub(super) fn exceeds(text: &[u8], most: usize) -> bool {
-    // `[` and `{` differ in one bit; so do `]` and `}`.
-    let opening = text.iter().filter(|byte| **byte | 0x20 == b'{').count();
+    // `[` and `{` differ in one bit. Counted in bytes, 255 at a time, which the compiler does for many at once.
+    let in_chunk = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(*byte | 0x20 == b'{')).sum::<u8>();
+    let opening: usize = text.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(in_chunk(chunk))).sum();
     opening > most && deepest(text) > most
 }
 
