@@ -99,21 +99,34 @@ enum Kind<'a> {
 fn mounts(pod: &Pod<'_>, container: &Container<'_>, wanted: &[Wanted<'_>], mistakes: &mut Mistakes) {
     let obstacles = obstacles(pod, container, wanted);
     for Wanted { item, at, .. } in wanted {
-        let container = shortened(&container.name);
-        let of = |relation| obstacles.iter().filter(move |it| at.relation(&it.at) == relation);
-        let wrong = if let Some(taken) = of(Relation::Same).next() {
-            Wrong::PathTaken { container, what: taken.describe() }
-        } else if let Some(below) = of(Relation::Above).next() {
-            Wrong::MountBelow { container, path: shortened(below.path) }
-        } else if let Some((around, how)) =
-            of(Relation::Below).max_by_key(|it| it.at.len()).and_then(|it| it.closed(pod).map(|how| (it, how)))
-        {
-            Wrong::InsideReadOnly { container, path: shortened(around.path), how }
-        } else {
-            continue;
-        };
-        mistakes.add(Place::volume_item(*item), wrong);
+        if let Some(wrong) = in_the_way(at, &obstacles, container, pod) {
+            mistakes.add(Place::volume_item(*item), wrong);
+        }
     }
+}
+
+fn in_the_way(
+    at: &Location<'_>,
+    obstacles: &[Obstacle<'_>],
+    container: &Container<'_>,
+    pod: &Pod<'_>,
+) -> Option<Wrong> {
+    let container = || shortened(&container.name);
+    let mut around: Option<&Obstacle<'_>> = None;
+    for obstacle in obstacles {
+        match at.relation(&obstacle.at) {
+            Relation::Same => return Some(Wrong::PathTaken { container: container(), what: obstacle.describe() }),
+            Relation::Above => {
+                return Some(Wrong::MountBelow { container: container(), path: shortened(obstacle.path) });
+            }
+            // Of those around it, the innermost is what it lies in.
+            Relation::Below if around.is_none_or(|outer| outer.at.len() < obstacle.at.len()) => around = Some(obstacle),
+            Relation::Below | Relation::Apart => {}
+        }
+    }
+    let around = around?;
+    let how = around.closed(pod)?;
+    Some(Wrong::InsideReadOnly { container: container(), path: shortened(around.path), how })
 }
 
 fn obstacles<'a>(pod: &'a Pod<'_>, container: &'a Container<'a>, wanted: &[Wanted<'_>]) -> Vec<Obstacle<'a>> {
