@@ -23,8 +23,9 @@ use http::Request;
 use k8s_openapi::api::core::v1::{Node, NodeSpec, ServiceAccount};
 use kube::{
     Api, Client,
-    api::{ObjectMeta, PostParams},
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
 };
+use serde_json::json;
 use tokio::time::timeout;
 
 use self::{guard::Guard, server::Server};
@@ -205,7 +206,11 @@ async fn add_node(client: Client) -> Result<(), Error> {
         spec: Some(NodeSpec { unschedulable: Some(true), ..NodeSpec::default() }),
         ..Node::default()
     };
-    Api::all(client).create(&PostParams::default(), &node).await.map(drop).map_err(Error::Node)
+    let nodes: Api<Node> = Api::all(client);
+    nodes.create(&PostParams::default(), &node).await.map_err(Error::Node)?;
+    // The API server taints a new node as not ready, and no kubelet will ever say otherwise.
+    let untainted = Patch::Merge(json!({"spec": {"taints": null}}));
+    nodes.patch("nowhere", &PatchParams::default(), &untainted).await.map(drop).map_err(Error::Node)
 }
 
 /// Starts what works through the API server, and waits for the first work that a Pod needs done.

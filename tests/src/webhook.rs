@@ -38,8 +38,6 @@ const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/apolo-secret
 pub struct Webhook {
     /// Where the API server reaches it: `https://127.0.0.1:PORT`.
     pub url: String,
-    /// Where its metrics and probes are: `http://127.0.0.1:PORT`.
-    pub metrics_url: String,
     server: Server,
 }
 
@@ -130,12 +128,7 @@ impl ControlPlane {
             Err(ended) => Ok(Err(ended)),
         });
         let line = started.await??;
-        let address = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok(Webhook {
-            url: format!("https://{}", address("address")),
-            metrics_url: format!("http://{}", address("metrics_address")),
-            server,
-        })
+        Ok(Webhook { url: format!("https://{}", address(&line, "address")), server })
     }
 
     /// Writes a new certificate for the webhook, over the one that it has.
@@ -162,6 +155,24 @@ impl ControlPlane {
         run("helm", self.helm(arguments), "").await
     }
 
+    /// The metrics of the webhook that runs, as text.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn webhook_metrics(&self) -> Result<String, Error> {
+        let fetch = async {
+            let line = serving_line(&self.webhook_log()).ok_or(io::ErrorKind::NotConnected)?;
+            let address = address(&line, "metrics_address");
+            let mut stream = TcpStream::connect(&address).await?;
+            let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            Ok(answer)
+        };
+        fetch.await.map_err(|source| Error::Run("GET /metrics", source))
+    }
+
     /// The decisions on a namespace, as the webhook has logged them.
     pub fn decisions(&self, namespace: &str) -> Vec<Value> {
         let is_here = |line: &Value| line.get("namespace").and_then(Value::as_str) == Some(namespace);
@@ -175,23 +186,6 @@ impl ControlPlane {
 }
 
 impl Webhook {
-    /// Its metrics, as text.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn metrics(&self) -> Result<String, Error> {
-        let fetch = async {
-            let address = self.metrics_url.trim_start_matches("http://");
-            let mut stream = TcpStream::connect(address).await?;
-            let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            Ok(answer)
-        };
-        fetch.await.map_err(|source| Error::Run("GET /metrics", source))
-    }
-
     /// Asks it to stop, as kubelet does, and waits until it has.
     ///
     /// # Errors
@@ -223,6 +217,10 @@ pub fn binary() -> Result<PathBuf, Error> {
         Some(path) => std::fs::canonicalize(&path).map_err(|source| Error::Binary { path: path.into(), source }),
         None => beside().map_err(|source| Error::Binary { path: PathBuf::from("target"), source }),
     }
+}
+
+fn address(serving_line: &Value, name: &str) -> String {
+    serving_line.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn serving_line(log: &Path) -> Option<Value> {

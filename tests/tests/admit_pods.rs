@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::Context;
 use apolo_tests::{
     command,
-    eventually::within,
+    eventually::{reached, within},
     namespace::{Namespace, with_namespace},
     objects,
+    webhook::RELEASE,
 };
-use k8s_openapi::api::core::v1::{Container, Event, Pod};
+use k8s_openapi::api::core::v1::{Container, Event, Pod, ServiceAccount};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, PostParams},
@@ -190,7 +191,7 @@ async fn a_dry_run_is_answered_as_usual() -> anyhow::Result<()> {
 #[tokio::test]
 async fn pods_without_our_annotations_never_reach_the_webhook() -> anyhow::Result<()> {
     with_namespace(async |ns| {
-        // As many annotations as fit into what the API server takes, and none of them ours.
+        // Many annotations, and none of them ours.
         let many: Vec<(String, &str)> =
             (0..7_500).map(|index| (format!("example.com/secrets.apolo.us-{index}"), "")).collect();
         let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (&**name, *value)).collect();
@@ -242,10 +243,36 @@ async fn no_other_update_of_a_pod_is_held_up() -> anyhow::Result<()> {
 #[tokio::test]
 async fn kube_system_and_our_own_namespace_are_left_alone() -> anyhow::Result<()> {
     with_namespace(async |ns| {
-        let pod: Pod = serde_json::from_value(objects::pod("left-alone", &asking()))?;
+        let own = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RELEASE}});
+        let applied = command::run(ns.kubectl(["apply", "--filename=-"]), own.to_string()).await?;
+        assert!(applied.status.success(), "{}", applied.stderr);
+        let accounts: Api<ServiceAccount> = Api::namespaced(ns.client.clone(), RELEASE);
+        reached(accounts, "default", "our namespace has its service account", |account| account.is_some()).await?;
+
+        let template = objects::template(&[(ENV, "A=secret:a"), (VOLUME, "a mistake")]);
+        let pod: Pod = serde_json::from_value(objects::pod("left-alone", &template))?;
         let dry = PostParams { dry_run: true, ..PostParams::default() };
-        let made = Api::<Pod>::namespaced(ns.client.clone(), "kube-system").create(&dry, &pod).await?;
-        assert!(!made.annotations().contains_key(CONTAINERS));
+        for namespace in ["kube-system", RELEASE] {
+            let made = Api::<Pod>::namespaced(ns.client.clone(), namespace).create(&dry, &pod).await?;
+            assert!(!made.annotations().contains_key(CONTAINERS), "{namespace}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_examples_do_what_they_say() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples"))? {
+            let file = entry?.path();
+            let file = file.to_str().context("no path")?;
+            let applied = command::run(ns.kubectl(["apply", "--namespace", &ns.name, "--filename", file]), "").await?;
+            let refused = file.ends_with("mistakes.yaml");
+            assert_eq!(applied.status.success(), !refused, "{file}: {}", applied.stderr);
+        }
+        let pod = ns.api::<Pod>().get("shortest").await?;
+        assert_eq!(pod.annotations()[CONTAINERS], "main");
         Ok(())
     })
     .await
@@ -305,10 +332,11 @@ async fn a_job_that_asks_for_another_owners_secret_says_so_in_an_event() -> anyh
 
 #[tokio::test]
 async fn a_value_in_the_wrong_place_is_told_to_nobody() -> anyhow::Result<()> {
-    const PLANTED: &str = "hunter2-planted-value";
+    const PLANTED: &str = "hunter2planted";
     with_namespace(async |ns| {
-        let env = format!("PASSWORD={PLANTED}\nOTHER=a,{PLANTED}=b\n{PLANTED}==\n{PLANTED}");
-        let template = objects::template(&[(ENV, &env)]);
+        let env = format!("PASSWORD={PLANTED}\nOTHER=a,{PLANTED}=b\n{PLANTED}=secret:a\n{PLANTED}==\n{PLANTED}");
+        let mut template = objects::template(&[(ENV, &env), (VOLUME, &format!("PASSWORD={PLANTED}"))]);
+        template["spec"]["containers"][0]["env"] = json!([{"name": PLANTED, "value": "taken"}]);
         let refused = refusal(ns.create(&objects::pod("a-pod", &template)).await.err().context("allowed")?)?;
         assert!(refused.message.contains("item 1 (\"PASSWORD\")"), "{}", refused.message);
         ns.create(&objects::job("a-job", &template)).await?;
@@ -318,11 +346,20 @@ async fn a_value_in_the_wrong_place_is_told_to_nobody() -> anyhow::Result<()> {
             events.items.into_iter().find_map(|event| event.message).ok_or_else(|| "no Event".to_owned())
         })
         .await?;
-        let log = std::fs::read_to_string(ns.webhook_log())?;
+        let log = decisions(&ns).await?.iter().map(Value::to_string).collect::<String>();
+        let whole_log = std::fs::read_to_string(ns.webhook_log())?;
         let audit = std::fs::read_to_string(ns.audit_log())?;
-        for (place, text) in [("refusal", &refused.message), ("Event", &said), ("log", &log), ("audit log", &audit)] {
-            assert!(!text.contains(PLANTED), "the {place} tells it");
-            assert!(text.contains("secrets.apolo.us") || place == "audit log", "the {place} was looked at in vain");
+        let metrics = ns.webhook_metrics().await?;
+        for (place, text, looked_at) in [
+            ("refusal", &refused.message, "secrets.apolo.us/env, item 1"),
+            ("Event", &said, "secrets.apolo.us/env, item 1"),
+            ("log of these Pods", &log, "secrets.apolo.us/env, item 1: value-is-no-reference"),
+            ("log", &whole_log, &*ns.name),
+            ("audit log", &audit, &*ns.name),
+            ("metrics", &metrics, r#"mistakes_total{kind="value-is-no-reference"}"#),
+        ] {
+            assert!(text.contains(looked_at), "the {place} was looked at in vain:\n{text}");
+            assert!(!text.contains(PLANTED), "the {place} tells it:\n{text}");
         }
         Ok(())
     })

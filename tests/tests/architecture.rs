@@ -12,7 +12,7 @@ const TABLE: [(&str, &[&str]); 6] = [
     ("apolo-runtime", &["apolo-core"]),
     ("apolo-webhook", &["apolo-core", "apolo-runtime"]),
     ("apolo-secrets", &["apolo-runtime", "apolo-webhook"]),
-    ("apolo-bench", &["apolo-core", "apolo-runtime", "apolo-webhook", "apolo-tests"]),
+    ("apolo-bench", &["apolo-runtime"]),
     ("apolo-tests", &[]),
 ];
 
@@ -48,4 +48,16 @@ fn packages() -> anyhow::Result<Vec<Value>> {
 
 fn dependencies(package: &Value) -> impl Iterator<Item = &str> {
     package["dependencies"].as_array().into_iter().flatten().filter_map(|dependency| dependency["name"].as_str())
+}
+
+#[test]
+fn the_document_has_the_same_table() -> anyhow::Result<()> {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ARCHITECTURE.md"))?;
+    for (name, uses) in TABLE {
+        let row = document.lines().find(|line| line.starts_with(&format!("| `{name}`"))).context(name)?;
+        let cell = row.split('|').nth(3).context("three columns")?.trim();
+        let shown: Vec<&str> = uses.iter().map(|name| name.trim_start_matches("apolo-")).collect();
+        assert_eq!(cell, if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }, "{name}");
+    }
+    Ok(())
 }

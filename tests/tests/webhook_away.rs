@@ -58,11 +58,11 @@ async fn without_the_webhook_pods_that_ask_are_refused_and_all_others_are_made()
 #[tokio::test]
 async fn a_pod_that_the_mutating_hook_did_not_see_is_refused_and_a_new_certificate_is_used() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
-    let webhook = cluster.install().await?;
+    let _webhook = cluster.install().await?;
     cluster
         .with_namespace(async |ns| {
             let end = async || {
-                let metrics = webhook.metrics().await.map_err(|error| error.to_string())?;
+                let metrics = cluster.webhook_metrics().await.map_err(|error| error.to_string())?;
                 let end =
                     metrics.lines().find(|line| line.starts_with("apolo_tls_certificate_not_after_timestamp_seconds"));
                 end.map(str::to_owned).ok_or_else(|| "no such metric".to_owned())

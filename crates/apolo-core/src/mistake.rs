@@ -283,12 +283,9 @@ impl fmt::Display for Mistake {
 
 /// All mistakes of one Pod, told together: one a line, in the order of the contract.
 ///
-/// There are at most 100: one more is only remembered, so that no Pod can make us remember much.
+/// 100 are told, and of more only that there are, so that no Pod can make us remember much.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mistakes {
-    told: Vec<Mistake>,
-    more: bool,
-}
+pub struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
     /// How many are told.
@@ -296,28 +293,26 @@ impl Mistakes {
 
     /// Adds one.
     pub fn add(&mut self, place: Place, wrong: impl Into<Wrong>) {
-        if self.is_full() {
-            self.more = true;
-        } else {
-            self.told.push(Mistake { place, wrong: wrong.into() });
+        if !self.is_full() {
+            self.0.push(Mistake { place, wrong: wrong.into() });
         }
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.told.is_empty()
+        self.0.is_empty()
     }
 
     /// Whether one more would not be told; who finds mistakes can stop.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.told.len() >= Self::MOST
+        self.0.len() > Self::MOST
     }
 
     /// The mistakes that are told, in the order of the contract once [`Mistakes::or`] has given them out.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
-        self.told.iter()
+        self.0.iter().take(Self::MOST)
     }
 
     /// Gives a result that is right only where there is no mistake.
@@ -328,18 +323,18 @@ impl Mistakes {
         if self.is_empty() {
             return Ok(right);
         }
-        self.told.sort_by(|one, two| one.place.order().cmp(&two.place.order()));
+        self.0.sort_by(|one, two| one.place.order().cmp(&two.place.order()));
         Err(self)
     }
 }
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, mistake) in self.told.iter().enumerate() {
+        for (index, mistake) in self.iter().enumerate() {
             let line = if index == 0 { "" } else { "\n" };
             write!(formatter, "{line}{mistake}")?;
         }
-        if self.more { formatter.write_str("\nand more") } else { Ok(()) }
+        if self.is_full() { formatter.write_str("\nand more") } else { Ok(()) }
     }
 }
 

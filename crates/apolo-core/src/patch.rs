@@ -31,7 +31,7 @@ impl Patch {
     /// Where an addition cannot be written as JSON.
     pub fn of(pod: &Pod<'_>, targets: &Targets<'_>) -> Result<Self, serde_json::Error> {
         let mut patch = Self { json: String::from("["), paths: Vec::new() };
-        if !targets.request.is_empty() {
+        if !targets.request.is_empty() && !is_complete(pod, targets) {
             patch.fix_containers(pod, targets)?;
             if targets.request.is_shared() {
                 patch.mark_shared(&pod.metadata.labels)?;
@@ -129,6 +129,21 @@ impl Patch {
         self.json.push_str(value);
         self.json.push('}');
     }
+}
+
+/// Whether a Pod that uses no other owner's secret has everything, as one has that was patched before: then nothing need
+/// be put into words.
+fn is_complete(pod: &Pod<'_>, targets: &Targets<'_>) -> bool {
+    let request = &targets.request;
+    let has_all = |container: &Container<'_>| {
+        targets.mounts.iter().all(|(_, mount)| container.volume_mounts.0.contains(mount))
+            && targets.variables.iter().all(|(_, variable)| container.env.0.contains(variable))
+    };
+    let containers = || pod.spec.containers.0.iter().chain(&pod.spec.init_containers.0);
+    request.containers.is_some()
+        && !request.is_shared()
+        && targets.volumes.iter().all(|volume| pod.spec.volumes.0.contains(volume))
+        && containers().filter(|container| request.selects(container)).all(has_all)
 }
 
 /// What is to be in a list: each element with its JSON, and the JSON of them all.

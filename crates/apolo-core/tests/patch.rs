@@ -153,6 +153,69 @@ fn what_was_added_and_then_changed_is_lacking_or_a_mistake() {
     assert_eq!(patch_of(&pod).len(), 1);
 }
 
+/// A Pod that asks for one file, in the container that is given.
+fn with_file_at(path: &str, container: &Value, volumes: &Value) -> Value {
+    json!({
+        "metadata": {"annotations": {"secrets.apolo.us/volume": format!("secret:a:{path}")}},
+        "spec": {"containers": [container], "volumes": volumes},
+    })
+}
+
+#[test]
+fn the_innermost_mount_decides_whether_a_file_can_lie_in_it() {
+    let mounts = json!([{"name": "disk", "mountPath": "/disk", "readOnly": true}, {"name": "cache", "mountPath": "/disk/cache"}]);
+    let volumes = json!([{"name": "disk", "emptyDir": {}}, {"name": "cache", "emptyDir": {}}]);
+    let container = json!({"name": "main", "volumeMounts": mounts});
+    assert!(!patch_of(&with_file_at("/disk/cache/a", &container, &volumes)).is_empty());
+}
+
+#[test]
+fn where_a_container_mounts_something_else_for_the_token_there_is_no_token() {
+    let at = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let container = json!({"name": "main", "volumeMounts": [{"name": "own", "mountPath": at}]});
+    let volumes = json!([{"name": "own", "emptyDir": {}}]);
+    assert!(!patch_of(&with_file_at(&format!("{at}/a"), &container, &volumes)).is_empty());
+}
+
+#[test]
+fn what_is_like_ours_but_for_a_field_is_not_ours() {
+    let mount =
+        json!({"name": "apolo-secrets", "mountPath": "/a", "subPath": "a/a", "readOnly": true, "subPathExpr": "x"});
+    let pod = with_file_at("/a", &json!({"name": "main", "volumeMounts": [mount]}), &json!([]));
+    let text = pod.to_string();
+    let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
+    assert!(Targets::read(&pod, SCOPE).is_err());
+}
+
+#[test]
+fn a_variable_with_blanks_around_the_equals_sign_is_one_without_and_optional_false_is_the_default() {
+    let pod = json!({
+        "metadata": {"annotations": {"secrets.apolo.us/env": "A = secret:a", "secrets.apolo.us/containers": "main"}},
+        "spec": {"containers": [{"name": "main", "env": [
+            {"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a", "optional": false}}}]}]},
+    });
+    assert_eq!(patch_of(&pod), Vec::<Value>::new());
+}
+
+#[test]
+fn mistakes_are_told_in_bounds_however_large_the_pod() {
+    let item = format!("secret:a:/var/run/secrets/kubernetes.io/serviceaccount/{}", "x/".repeat(1000));
+    let containers: Vec<Value> = (0..1000).map(|index| json!({"name": format!("c{index}")})).collect();
+    let text = json!({
+        "metadata": {"annotations": {
+            "secrets.apolo.us/volume": vec![item; 64].join(","),
+            "secrets.apolo.us/containers": "+,".repeat(10_000),
+            format!("secrets.apolo.us/{}", "y".repeat(100_000)): "",
+        }},
+        "spec": {"containers": containers},
+    })
+    .to_string();
+    let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
+    let told = Targets::read(&pod, SCOPE).unwrap_err().to_string();
+    assert_eq!(told.lines().count(), 101);
+    assert!(told.ends_with("\nand more") && told.len() < 100_000, "{} bytes", told.len());
+}
+
 /// Anything that JSON can hold, three levels deep.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -297,10 +360,24 @@ proptest! {
     }
 
     #[test]
-    fn no_pod_makes_it_panic(pod in any_json(), annotations in prop::collection::btree_map("secrets\\.apolo\\.us/(volume|env|containers|file-mode)", "\\PC{0,40}|((secret:[a-z/#.:]{0,12}|A=secret:a)[,\n]){0,4}", 0..4)) {
-        let pod = json!({"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "a"}]}, "rest": pod});
-        let text = pod.to_string();
-        let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
+    fn no_pod_makes_it_panic(
+        parts in prop::collection::vec(any_json(), 5),
+        annotations in prop::collection::btree_map(
+            "secrets\\.apolo\\.us/(volume|env|containers|file-mode)",
+            "\\PC{0,40}|((secret:[a-z/#.:]{0,12}|A=secret:a)[,\n]){0,4}",
+            0..4,
+        ),
+    ) {
+        let [env, mounts, volumes, gates, labels] = &parts[..] else { return Ok(()) };
+        let text = json!({
+            "metadata": {"annotations": annotations, "labels": labels},
+            "spec": {
+                "containers": [{"name": "a", "env": env, "volumeMounts": mounts}, {"name": "b"}],
+                "volumes": volumes, "schedulingGates": gates,
+            },
+        }).to_string();
+        // What is out of form is an error of the JSON; everything else is decided.
+        let Ok(pod) = serde_json::from_str::<Pod<'_>>(&text) else { return Ok(()) };
         match Targets::read(&pod, SCOPE) {
             Ok(targets) => drop(Patch::of(&pod, &targets).unwrap()),
             Err(mistakes) => prop_assert!(!mistakes.to_string().is_empty()),

@@ -9,6 +9,9 @@ use crate::path::{Location, Relation, SERVICE_ACCOUNT};
 use crate::pod::{Container, Mount, Pod, ProjectedSource, ValueFrom, Variable, Volume};
 use crate::text::{quoted, shortened};
 
+/// What the name of the volume begins with that the API server adds for the token of a service account.
+const TOKEN_VOLUME: &str = "kube-api-access-";
+
 /// Finds every conflict of what a Pod asks for with what it has, until there are more than anybody reads.
 pub(super) fn find(pod: &Pod<'_>, targets: &Targets<'_>, mistakes: &mut Mistakes) {
     volumes(pod, targets, mistakes);
@@ -28,7 +31,8 @@ fn volumes(pod: &Pod<'_>, targets: &Targets<'_>, mistakes: &mut Mistakes) {
     // second mistake.
     let unsure = mistakes.iter().any(|mistake| matches!(mistake.place, Place::VolumeItem(..)));
     for volume in pod.spec.volumes.0.iter().filter(|volume| volume.name.starts_with(POD_VOLUME)) {
-        if !targets.volumes.contains(volume) && !(unsure && is_of_secrets(volume)) {
+        let ours = targets.volumes.contains(volume) || (unsure && is_of_secrets(volume));
+        if !ours {
             mistakes.add(Place::volume(&volume.name), Wrong::VolumeTaken);
         }
     }
@@ -152,6 +156,9 @@ impl<'a> Obstacle<'a> {
 
     fn describe(&self) -> String {
         match self.kind {
+            Kind::Mount(mount) if mount.name.starts_with(TOKEN_VOLUME) => {
+                Obstacle::at(self.path, Kind::Token).describe()
+            }
             Kind::Mount(mount) => format!("mounts volume {}", quoted(&mount.name)),
             Kind::Device(name) => format!("has device {}", quoted(name)),
             Kind::Token => "mounts the token of its service account".to_owned(),
