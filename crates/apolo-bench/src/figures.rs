@@ -1,0 +1,110 @@
+//! The figures S1 to S5, in their order.
+
+mod cost;
+mod latency;
+mod soak;
+mod start;
+
+use std::path::PathBuf;
+use std::{fs, thread};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::review::{Hook, Review};
+use crate::server::Server;
+use crate::site::{Contender, Site};
+
+/// The arguments of `apolo-bench measure`.
+#[derive(Args, Debug)]
+pub struct MeasureArgs {
+    /// Where the reviews were captured.
+    #[arg(long, default_value = "target/bench")]
+    folder: PathBuf,
+    /// The binary `apolo-secrets` to measure; the one beside this program if not given.
+    #[arg(long)]
+    webhook: Option<PathBuf>,
+    /// How often each thing is measured, ours and the floor's in turn.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// How much CPU time a server uses in one measurement of S1, in seconds; told in hundredths.
+    #[arg(long, default_value_t = 1.0)]
+    cpu_seconds: f64,
+    /// The requests of S2, for each width.
+    #[arg(long, default_value_t = 20_000)]
+    latencies: u64,
+    /// The requests of S3 after which memory is to be the same.
+    #[arg(long, default_value_t = 1_000_000)]
+    soak: u64,
+    /// How often each server is started for S5.
+    #[arg(long, default_value_t = 15)]
+    starts: usize,
+}
+
+/// Servers that are being compared.
+struct Servers {
+    webhook: Server,
+    floor: Server,
+    floor_on_runtime: Server,
+}
+
+impl Servers {
+    fn of(&self, contender: Contender) -> &Server {
+        match contender {
+            Contender::Webhook => &self.webhook,
+            Contender::Floor => &self.floor,
+            Contender::FloorOnRuntime => &self.floor_on_runtime,
+        }
+    }
+}
+
+/// Measures, and prints the figures.
+///
+/// # Errors
+/// When something keeps it from measuring.
+pub async fn run(args: MeasureArgs) -> anyhow::Result<()> {
+    let reviews = Review::load(&args.folder)?;
+    let typical = find(&reviews, "typical", Hook::Mutate)?;
+    let site = Site::new(&args.folder, args.webhook.clone())?;
+    println!("{}", machine()?);
+    println!(
+        "F: axum and rustls, reads the body, answers as many bytes as the webhook; medians of {} rounds",
+        args.rounds
+    );
+    println!("(least to most); met or missed is said of the median. Each answer was checked once before the load.");
+
+    let (webhook, _) = site.start(Contender::Webhook, typical).await?;
+    let idle = webhook.memory()?;
+    site.keep_answers(&webhook, &reviews).await?;
+    let (floor, _) = site.start(Contender::Floor, typical).await?;
+    let floor_idle = floor.memory()?;
+    let (floor_on_runtime, _) = site.start(Contender::FloorOnRuntime, typical).await?;
+    let servers = Servers { webhook, floor, floor_on_runtime };
+
+    let costs = cost::measure(&args, &servers, &reviews).await?;
+    cost::print(&site, &costs)?;
+    let (peak, floor_peak) = (servers.webhook.memory()?, servers.floor.memory()?);
+    latency::measure(&args, &servers, &reviews).await?;
+    soak::measure(&args, &servers, typical, &costs).await?;
+    start::print_memory([(idle, peak), (floor_idle, floor_peak)]);
+    drop(servers);
+    start::measure(&args, &site, typical).await?;
+    println!("\n{}", machine()?);
+    Ok(())
+}
+
+fn find<'a>(reviews: &'a [Review], pod: &str, hook: Hook) -> anyhow::Result<&'a Review> {
+    reviews.iter().find(|review| review.pod == pod && review.hook == hook).context("a review is missing")
+}
+
+fn machine() -> anyhow::Result<String> {
+    let cores = thread::available_parallelism()?;
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<&str> = load.split(' ').take(3).collect();
+    Ok(format!("machine: {cores} cores, load {} (1, 5, 15 minutes)", load.join(" ")))
+}
+
+/// What is being done, on stderr.
+fn say(what: &str) {
+    eprintln!("==> {what}");
+}

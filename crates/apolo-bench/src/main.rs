@@ -1,0 +1,33 @@
+//! `apolo-bench capture`, then `apolo-bench measure`: see the script `run` beside this crate's manifest.
+
+use apolo_bench::capture::{self, CaptureArgs};
+use apolo_bench::figures::{self, MeasureArgs};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Measures what the webhook costs.
+#[derive(Parser)]
+enum Command {
+    /// Keeps the reviews that a real API server sends; run by `cluster run`.
+    Capture(CaptureArgs),
+    /// Measures the webhook against the floor with the reviews that were captured, and prints the figures.
+    Measure(MeasureArgs),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let command = Command::parse();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let work = async {
+        match command {
+            Command::Capture(args) => capture::run(args).await,
+            Command::Measure(args) => figures::run(args).await,
+        }
+    };
+    // To be left in order, so that every child is ended.
+    tokio::select! {
+        done = work => done,
+        _ = interrupt.recv() => anyhow::bail!("interrupted"),
+        _ = terminate.recv() => anyhow::bail!("asked to stop"),
+    }
+}
