@@ -41,7 +41,7 @@ impl fmt::Display for Question<'_> {
         let Self { launcher, reference, owner, namespace } = self;
         let key = reference.key;
         let who = launcher.to_string();
-        let shown = if who.chars().any(char::is_control) { quoted(&who) } else { who.clone() };
+        let shown = if who.chars().all(is_shown_as_it_is) { who.clone() } else { quoted(&who) };
         write!(
             formatter,
             "{shown} may not use secret:/{owner}/{key} in namespace {namespace}: there is none, or it is not shared with \
@@ -56,11 +56,16 @@ impl fmt::Display for Question<'_> {
     }
 }
 
-/// A word as a POSIX shell reads it back, in single quotes where it needs them; none for one with control characters,
-/// or one that would be read as an option.
+/// Whether people see a character for what it is: no control character, and none that is invisible or turns the text.
+fn is_shown_as_it_is(character: char) -> bool {
+    character == ' ' || character.is_ascii_graphic() || character.is_alphanumeric()
+}
+
+/// A word as a POSIX shell reads it back, in single quotes where it needs them; none for one that people would not see
+/// for what it is, or that would be read as an option.
 fn for_shell(word: &str) -> Option<String> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "_@%+=:,./-".contains(character);
-    if word.is_empty() || word.starts_with('-') || word.chars().any(char::is_control) {
+    if word.is_empty() || word.starts_with('-') || !word.chars().all(is_shown_as_it_is) {
         None
     } else if word.chars().all(plain) {
         Some(word.to_owned())
@@ -96,8 +101,11 @@ mod tests {
     #[test]
     fn a_name_is_quoted_for_a_shell_or_there_is_no_command() {
         assert!(refusal("o'brien $x").contains(r"apolo share secret:aws-key 'o'\''brien $x' --to bob -n alice"));
-        let unsayable = refusal("bob\nalice");
-        assert!(!unsayable.contains("apolo share") && !unsayable.contains('\n'), "{unsayable}");
+        assert!(refusal("zoë").contains("apolo share secret:aws-key 'zoë' --to bob -n alice"));
+        for name in ["bob\nalice", "bob\u{202e}ecila", "bob\u{200b}"] {
+            let unsayable = refusal(name);
+            assert!(!unsayable.contains("apolo share") && unsayable.chars().all(is_shown_as_it_is), "{unsayable}");
+        }
         assert!(!refusal("-rf").contains("apolo share"));
     }
 }
