@@ -22,6 +22,7 @@ struct Row {
     annotations: Map<String, Value>,
     #[serde(default)]
     spec: Map<String, Value>,
+    object: Option<Value>,
     says: String,
 }
 

@@ -51,8 +51,7 @@ impl fmt::Display for Subject {
 /// everybody.
 #[must_use]
 pub fn launcher(user_name: &str, pod: &Pod<'_>, namespace: &str) -> Subject {
-    let controlled = pod.metadata.owner_references.0.iter().any(|owner| owner.controller == Some(true));
-    if !controlled {
+    if !pod.metadata.is_controlled() {
         return Subject::of_user_name(user_name);
     }
     let name = pod.spec.service_account_name.as_deref().filter(|name| !name.is_empty()).unwrap_or("default");

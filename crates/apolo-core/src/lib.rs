@@ -18,3 +18,4 @@ pub mod reference;
 pub mod request;
 pub mod targets;
 pub mod text;
+pub mod workload;

@@ -14,6 +14,8 @@ use crate::text::{quoted, shortened};
 /// One mistake: where it is and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
+    /// The path of the Pod template that it is in, such as `spec.template`; none in a Pod, or above the templates.
+    pub template: Option<String>,
     /// Where it is.
     pub place: Place,
     /// What is wrong, and the mend.
@@ -34,6 +36,13 @@ pub enum Place {
     Annotation(String),
     /// One of the Pod's volumes, by its name.
     Volume(String),
+    /// An annotation above the Pod templates of a workload.
+    Above {
+        /// Its name.
+        annotation: String,
+        /// What bears it: the kind of the workload, or the path of something in it, such as `spec.jobTemplate`.
+        bearer: String,
+    },
 }
 
 /// What is wrong. Its text is `what; the mend`.
@@ -195,6 +204,12 @@ pub enum Wrong {
         /// How many there may be.
         most: usize,
     },
+    /// An annotation above the Pod templates of a workload, where nobody reads it.
+    #[error("has no effect; move it to {to}")]
+    Misplaced {
+        /// Where it would have an effect: the paths of the annotations of the Pod templates.
+        to: String,
+    },
     /// A mirror Pod that asks.
     #[error("a static Pod cannot use secrets; remove the annotation")]
     MirrorPod,
@@ -203,10 +218,11 @@ pub enum Wrong {
 /// Every kind of mistake, by the word that [`Wrong::kind`] gives.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
     let own = <Wrong as strum::VariantNames>::VARIANTS.iter().filter(|kind| !matches!(**kind, "path" | "reference"));
-    // Without a scheme, a volume item is `not-a-secret` and an env item `value-is-no-reference`.
+    // Without a scheme, a volume item is `not-a-secret` and an env item `value-is-no-reference`. Only a manifest that no
+    // cluster has seen is without a namespace.
     let reference = <ReferenceError as strum::VariantNames>::VARIANTS
         .iter()
-        .filter(|kind| !matches!(**kind, "key" | "not-a-reference"));
+        .filter(|kind| !matches!(**kind, "key" | "not-a-reference" | "no-namespace"));
     // A relative path has a kind of its own, with a mend.
     let path = <PathError as strum::VariantNames>::VARIANTS.iter().filter(|kind| **kind != "relative-path");
     own.chain(reference).chain(<KeyError as strum::VariantNames>::VARIANTS).chain(path).copied()
@@ -255,6 +271,7 @@ impl Place {
             Self::ContainersItem(number) => (rank(names::CONTAINERS), *number, ""),
             Self::Annotation(name) => (rank(name), usize::MAX, name),
             Self::Volume(name) => (usize::MAX, 0, name),
+            Self::Above { annotation, .. } => (rank(annotation), 0, annotation),
         }
     }
 }
@@ -271,17 +288,31 @@ impl fmt::Display for Place {
             Self::ContainersItem(number) => write!(formatter, "{}, item {number}", names::CONTAINERS),
             Self::Annotation(name) => formatter.write_str(name),
             Self::Volume(name) => write!(formatter, "spec.volumes, {}", quoted(name)),
+            Self::Above { annotation, bearer } => write!(formatter, "{annotation} on {bearer}"),
         }
+    }
+}
+
+impl Mistake {
+    /// The order in which mistakes are told: those above the templates of a workload, then template by template, whose own
+    /// have their order already.
+    fn order(&self) -> (bool, Option<(usize, usize, &str)>) {
+        let in_template = self.template.is_some();
+        (in_template, (!in_template).then(|| self.place.order()))
     }
 }
 
 impl fmt::Display for Mistake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.place, self.wrong)
+        if let Some(template) = &self.template {
+            write!(formatter, "{template}: ")?;
+        }
+        let colon = if matches!(self.place, Place::Above { .. }) { "" } else { ":" };
+        write!(formatter, "{}{colon} {}", self.place, self.wrong)
     }
 }
 
-/// All mistakes of one Pod, told together: one a line, in the order of the contract.
+/// All mistakes of one Pod or workload, told together: one a line, in the order of the contract.
 ///
 /// 100 are told, and of more only that there are, so that no Pod can make us remember much.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -294,8 +325,15 @@ impl Mistakes {
     /// Adds one.
     pub fn add(&mut self, place: Place, wrong: impl Into<Wrong>) {
         if !self.is_full() {
-            self.0.push(Mistake { place, wrong: wrong.into() });
+            self.0.push(Mistake { template: None, place, wrong: wrong.into() });
         }
+    }
+
+    /// Adds those of a Pod template, behind the others.
+    pub fn add_in(&mut self, template: &str, mistakes: Self) {
+        let room = (Self::MOST + 1).saturating_sub(self.0.len());
+        let of_template = |mistake| Mistake { template: Some(template.to_owned()), ..mistake };
+        self.0.extend(mistakes.0.into_iter().take(room).map(of_template));
     }
 
     /// Whether there is none.
@@ -310,7 +348,7 @@ impl Mistakes {
         self.0.len() > Self::MOST
     }
 
-    /// The mistakes that are told, in the order of the contract once [`Mistakes::or`] has given them out.
+    /// The mistakes that are told, in the order of the contract once [`Mistakes::or`] or [`Mistakes::in_order`] has given them out.
     pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
         self.0.iter().take(Self::MOST)
     }
@@ -319,12 +357,15 @@ impl Mistakes {
     ///
     /// # Errors
     /// The mistakes in order, if there is one.
-    pub fn or<T>(mut self, right: T) -> Result<T, Self> {
-        if self.is_empty() {
-            return Ok(right);
-        }
-        self.0.sort_by(|one, two| one.place.order().cmp(&two.place.order()));
-        Err(self)
+    pub fn or<T>(self, right: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(right) } else { Err(self.in_order()) }
+    }
+
+    /// The mistakes in the order of the contract; those of several templates stay template by template.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.0.sort_by(|one, two| one.order().cmp(&two.order()));
+        self
     }
 }
 

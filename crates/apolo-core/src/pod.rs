@@ -22,6 +22,9 @@ pub struct Pod<'a> {
     pub metadata: Metadata<'a>,
     /// `spec`
     pub spec: Spec<'a>,
+    /// Whether this is laid over a template that is kept elsewhere, so that not all of its containers are known.
+    #[serde(skip)]
+    pub is_partial: bool,
 }
 
 /// What we read of `metadata`.
@@ -38,6 +41,14 @@ pub struct Metadata<'a> {
     pub labels: Notes<'a>,
     /// `ownerReferences`
     pub owner_references: List<OwnerReference>,
+}
+
+impl Metadata<'_> {
+    /// Whether a controller made the object: one of its owners is the one that manages it.
+    #[must_use]
+    pub fn is_controlled(&self) -> bool {
+        self.owner_references.0.iter().any(|owner| owner.controller == Some(true))
+    }
 }
 
 /// One of `ownerReferences`.

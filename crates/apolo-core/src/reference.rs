@@ -51,6 +51,15 @@ pub enum ReferenceError {
         /// The name of this one.
         this: String,
     },
+    /// It names an owner, and in which namespace the Pod will be is not known.
+    #[error(
+        "whether {owner} is another namespace than the Pod's is not known; say in which the Pod will be, with -n NAMESPACE or in \
+         metadata.namespace"
+    )]
+    NoNamespace {
+        /// The owner.
+        owner: String,
+    },
     /// The owner is no DNS-1123 label.
     #[error(
         "the owner is a namespace's name: 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit"
@@ -116,12 +125,15 @@ impl<'a> Reference<'a> {
     /// Finds what it stands for, seen from a namespace.
     ///
     /// # Errors
-    /// Where it names another cluster.
+    /// Where it names another cluster, or an owner while the Pod's namespace is not known.
     pub fn resolve(self, from: Scope<'a>) -> Result<Source<'a>, ReferenceError> {
         if let Some(asked) = self.cluster.filter(|asked| *asked != from.cluster) {
             return Err(ReferenceError::OtherCluster { asked: asked.to_owned(), this: from.cluster.to_owned() });
         }
-        let owner = self.owner.filter(|owner| *owner != from.namespace);
+        let owner = match (self.owner, from.namespace) {
+            (Some(owner), None) => return Err(ReferenceError::NoNamespace { owner: owner.to_owned() }),
+            (owner, namespace) => owner.filter(|owner| Some(*owner) != namespace),
+        };
         let entry = self.entry.unwrap_or(self.key.as_str());
         let object = self.key.object_name();
         let secret = match owner {
@@ -154,8 +166,8 @@ impl fmt::Display for Reference<'_> {
 pub struct Scope<'a> {
     /// What this cluster is called in references (`--cluster-name`).
     pub cluster: &'a str,
-    /// The namespace that the Pod is in.
-    pub namespace: &'a str,
+    /// The namespace that the Pod is in; a manifest that no cluster has seen yet need not say.
+    pub namespace: Option<&'a str>,
 }
 
 /// What a reference stands for: an entry of a Secret in the Pod's namespace, its own or the delivery of another
@@ -195,7 +207,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HERE: Scope<'_> = Scope { cluster: "default", namespace: "bob" };
+    const HERE: Scope<'_> = Scope { cluster: "default", namespace: Some("bob") };
 
     #[test]
     fn understands_the_three_forms_with_and_without_an_entry() {
@@ -230,6 +242,18 @@ mod tests {
         assert_eq!(
             error.to_string(),
             r#"cluster "prod" is not this one, which is "default"; write secret://default/OWNER/KEY"#
+        );
+    }
+
+    #[test]
+    fn an_owner_asks_for_the_namespace_of_the_pod() {
+        let nowhere = Scope { namespace: None, ..HERE };
+        assert!(Reference::parse("secret:db").unwrap().resolve(nowhere).is_ok());
+        let error = Reference::parse("secret:/alice/db").unwrap().resolve(nowhere).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "whether alice is another namespace than the Pod's is not known; say in which the Pod will be, with -n NAMESPACE or \
+             in metadata.namespace"
         );
     }
 

@@ -153,7 +153,7 @@ fn containers<'a>(value: &'a str, pod: &Pod<'_>, mistakes: &mut Mistakes) -> Vec
     known.sort_unstable();
     let mut named = Vec::new();
     for item in items(value) {
-        if known.binary_search(&item.text).is_err() {
+        if !pod.is_partial && known.binary_search(&item.text).is_err() {
             if mistakes.is_full() {
                 break;
             }

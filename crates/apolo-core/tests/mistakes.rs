@@ -12,11 +12,12 @@
 
 use std::collections::BTreeSet;
 
-use apolo_core::mistake;
+use apolo_core::mistake::{self, Mistakes};
 use apolo_core::names;
 use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
 use apolo_core::targets::Targets;
+use apolo_core::workload::{Table, Workload};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -34,6 +35,7 @@ struct Row {
     annotations: Map<String, Value>,
     #[serde(default)]
     spec: Map<String, Value>,
+    object: Option<Value>,
     says: String,
 }
 
@@ -55,7 +57,7 @@ impl Row {
 }
 
 /// What is refused, clause by clause, in the words of the contract.
-const CLAUSES: [&str; 34] = [
+const CLAUSES: [&str; 36] = [
     "no path",
     "relative path",
     "`/` alone",
@@ -90,6 +92,8 @@ const CLAUSES: [&str; 34] = [
     "an unknown annotation beginning `secrets.apolo.us/`",
     "too many items",
     "static and mirror Pods cannot use secrets",
+    "our annotations where they do nothing: on a workload's own metadata",
+    "our annotations where they do nothing: on a CronJob's jobTemplate",
 ];
 
 fn table() -> Vec<Row> {
@@ -97,11 +101,27 @@ fn table() -> Vec<Row> {
     serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn mistakes_of(row: &Row) -> mistake::Mistakes {
-    let text = row.pod().to_string();
+const SCOPE: Scope<'_> = Scope { cluster: "default", namespace: Some("bob") };
+
+fn mistakes_of(row: &Row) -> Mistakes {
+    match &row.object {
+        Some(object) => mistakes_of_workload(object),
+        None => mistakes_of_pod(&row.pod()).expect_err(&row.name),
+    }
+}
+
+fn mistakes_of_pod(pod: &Value) -> Result<(), Mistakes> {
+    let text = pod.to_string();
     let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
-    let scope = Scope { cluster: "default", namespace: "bob" };
-    Targets::read(&pod, scope).map(|_| ()).expect_err(&row.name)
+    Targets::read(&pod, SCOPE).map(|_| ())
+}
+
+fn mistakes_of_workload(object: &Value) -> Mistakes {
+    let (group, version) = object["apiVersion"].as_str().unwrap().split_once('/').unwrap();
+    let table = Table::shipped().unwrap();
+    let row = table.row(group, version, object["kind"].as_str().unwrap()).unwrap();
+    let text = object.to_string();
+    Workload::open(row, serde_json::from_str(&text).unwrap()).unwrap().check(SCOPE).unwrap()
 }
 
 #[test]

@@ -15,7 +15,7 @@ use apolo_core::targets::Targets;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-const SCOPE: Scope<'_> = Scope { cluster: "default", namespace: "bob" };
+const SCOPE: Scope<'_> = Scope { cluster: "default", namespace: Some("bob") };
 
 /// The patch of a Pod, as it goes over the wire.
 fn patch_of(pod: &Value) -> Vec<Value> {

@@ -14,7 +14,7 @@ use crate::admission::{AdmissionRequest, Verdict};
 #[must_use]
 pub fn mutate(asked: &AdmissionRequest<'_>, cluster: &str) -> Verdict {
     match created_pod(asked) {
-        Some((pod, namespace)) => shape(pod, Scope { cluster, namespace }),
+        Some((pod, namespace)) => shape(pod, Scope { cluster, namespace: Some(namespace) }),
         None => misdirected("/pods/mutate takes pods on CREATE", asked),
     }
 }
@@ -24,9 +24,9 @@ pub fn mutate(asked: &AdmissionRequest<'_>, cluster: &str) -> Verdict {
 pub fn validate(asked: &AdmissionRequest<'_>, cluster: &str) -> Verdict {
     let user = &asked.user_info.username;
     if let Some((pod, namespace)) = created_pod(asked) {
-        decide(pod, user, Scope { cluster, namespace }, Stage::Created)
+        decide(pod, user, cluster, namespace, Stage::Created)
     } else if let Some((pod, namespace)) = debugged_pod(asked) {
-        decide(pod, user, Scope { cluster, namespace }, Stage::Debugged)
+        decide(pod, user, cluster, namespace, Stage::Debugged)
     } else {
         misdirected("/pods/validate takes pods on CREATE and pods/ephemeralcontainers on UPDATE", asked)
     }
@@ -53,13 +53,13 @@ fn shape(pod: &Pod<'_>, scope: Scope<'_>) -> Verdict {
     }
 }
 
-fn decide(pod: &Pod<'_>, user: &str, scope: Scope<'_>, stage: Stage) -> Verdict {
-    let targets = match Targets::read(pod, scope) {
+fn decide(pod: &Pod<'_>, user: &str, cluster: &str, namespace: &str, stage: Stage) -> Verdict {
+    let targets = match Targets::read(pod, Scope { cluster, namespace: Some(namespace) }) {
         Ok(targets) => targets,
         Err(mistakes) => return Verdict::Mistaken(mistakes),
     };
-    let launcher = launcher(user, pod, scope.namespace);
-    let questions = access::questions(&targets.request, &launcher, scope.namespace);
+    let launcher = launcher(user, pod, namespace);
+    let questions = access::questions(&targets.request, &launcher, namespace);
     // Nothing is shared with anybody yet: no is the answer to every question.
     if !questions.is_empty() {
         let refusals: Vec<String> = questions.iter().map(Question::to_string).collect();
