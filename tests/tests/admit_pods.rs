@@ -206,7 +206,7 @@ async fn pods_without_our_annotations_never_reach_the_webhook() -> anyhow::Resul
             assert!(!spec.contains("apolo-secrets"), "{spec}");
         }
         ns.create(&objects::pod("asks", &asking())).await?;
-        let asked: Vec<Value> = decisions(&ns).await?.into_iter().map(|line| line["pod"].clone()).collect();
+        let asked: Vec<Value> = decisions(&ns).await?.into_iter().map(|line| line["name"].clone()).collect();
         assert_eq!(asked, ["asks", "asks"]);
         Ok(())
     })
@@ -371,7 +371,7 @@ async fn a_value_in_the_wrong_place_is_told_to_nobody() -> anyhow::Result<()> {
 
 /// The webhook's decisions on a namespace. It logs them a moment after it has answered, so a last one is waited for.
 async fn decisions(ns: &Namespace) -> anyhow::Result<Vec<Value>> {
-    let is_marker = |line: &&Value| line["pod"] == "marker";
+    let is_marker = |line: &&Value| line["name"] == "marker";
     let markers = || ns.decisions(&ns.name).iter().filter(is_marker).count();
     let before = markers();
     let mistaken = objects::template(&[(ENV, "mistake")]);

@@ -12,6 +12,7 @@ use apolo_core::pod::Pod;
 use apolo_core::text::{Text, quoted};
 use serde::Deserialize;
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 pub use reply::{Verdict, reply, unreadable};
@@ -21,10 +22,10 @@ const API_VERSION: &str = "admission.k8s.io/v1";
 /// Its kind.
 const KIND: &str = "AdmissionReview";
 
-/// What the API server asks about, as far as it matters here. Strings are borrowed from the bytes.
+/// What the API server asks about an object `O`, as far as it matters here. Strings are borrowed from the bytes.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct AdmissionRequest<'a> {
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a, O: Deserialize<'de>"))]
+pub struct AdmissionRequest<'a, O> {
     /// `uid`, to be repeated in the answer
     pub uid: Text<'a>,
     /// `resource`
@@ -32,6 +33,8 @@ pub struct AdmissionRequest<'a> {
     pub resource: Resource<'a>,
     /// `subResource`
     pub sub_resource: Option<Text<'a>>,
+    /// `name` of the object, where it has one already
+    pub name: Option<Text<'a>>,
     /// `namespace` of the object
     pub namespace: Option<Text<'a>>,
     /// `operation`: `CREATE`, `UPDATE`, …
@@ -43,7 +46,27 @@ pub struct AdmissionRequest<'a> {
     /// `dryRun`
     pub dry_run: Option<bool>,
     /// `object`: as it will be
-    pub object: Option<Pod<'a>>,
+    pub object: Option<O>,
+    /// `oldObject`: as it is
+    pub old_object: Option<O>,
+}
+
+/// An object that is asked about.
+pub trait Object {
+    /// Its name, or what its name will begin with, as far as it tells.
+    fn name(&self) -> Option<&str>;
+}
+
+impl Object for Pod<'_> {
+    fn name(&self) -> Option<&str> {
+        self.metadata.name.as_deref().or(self.metadata.generate_name.as_deref())
+    }
+}
+
+impl Object for &RawValue {
+    fn name(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A resource by group, version and plural.
@@ -90,7 +113,7 @@ pub enum ReviewError {
         most: usize,
     },
     /// They are JSON, but not of the form that a review has.
-    #[error("the body is not an AdmissionReview of a Pod: {what} (at line {line}, column {column})")]
+    #[error("the body is not in the form of an AdmissionReview: {what} (at line {line}, column {column})")]
     BadForm {
         /// What was expected, or which field stands there twice.
         what: String,
@@ -123,7 +146,7 @@ struct Review<'a, R> {
     request: Option<R>,
 }
 
-impl<'a> AdmissionRequest<'a> {
+impl<'a, O: Deserialize<'a>> AdmissionRequest<'a, O> {
     /// Reads a request out of a body.
     ///
     /// # Errors
@@ -142,7 +165,18 @@ impl<'a> AdmissionRequest<'a> {
         }
         review.request.ok_or(ReviewError::NoRequest)
     }
+}
 
+impl<O: Object> AdmissionRequest<'_, O> {
+    /// The name of the object, or what its name will begin with.
+    #[must_use]
+    pub fn object_name(&self) -> &str {
+        let name = self.name.as_deref().filter(|name| !name.is_empty());
+        name.or_else(|| self.object.as_ref()?.name()).unwrap_or_default()
+    }
+}
+
+impl<O> AdmissionRequest<'_, O> {
     /// The resource as people write it: `pods`, `pods/ephemeralcontainers`, `deployments.apps`.
     #[must_use]
     pub fn resource_name(&self) -> String {
@@ -151,6 +185,18 @@ impl<'a> AdmissionRequest<'a> {
         let sub_resource = self.sub_resource.as_deref().unwrap_or_default();
         let slash = if sub_resource.is_empty() { "" } else { "/" };
         format!("{}{dot}{}{slash}{sub_resource}", resource.as_str(), group.as_str())
+    }
+
+    /// The answer to a request that was not to be asked here, with what is taken here.
+    #[must_use]
+    pub fn misdirected(&self, takes: &str) -> Verdict {
+        let (resource, operation) = (self.resource_name(), &*self.operation);
+        let lacks = match (&self.object, self.namespace.as_deref()) {
+            (None, _) => " without an object",
+            (_, None | Some("")) => " without a namespace",
+            _ => "",
+        };
+        Verdict::Misdirected(format!("{takes}, not {resource:?} on {operation:?}{lacks}"))
     }
 }
 
@@ -173,17 +219,22 @@ fn bad_form(error: &serde_json::Error) -> ReviewError {
     if error.classify() != Category::Data {
         return ReviewError::NotJson { line, column };
     }
+    ReviewError::BadForm { what: expected(error), line, column }
+}
+
+/// What was expected where JSON is out of form, or which field stands there twice.
+#[must_use]
+pub fn expected(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    let what = match text.rsplit_once(", expected ") {
-        _ if text.starts_with("duplicate") || text.starts_with("missing") => text.to_owned(),
+    match text.rsplit_once(", expected ") {
+        _ if ["duplicate", "missing", "there are more"].iter().any(|begin| text.starts_with(begin)) => text.to_owned(),
         // A Rust type is no word for people.
         Some((_, expected)) if expected.starts_with("struct ") => "expected an object".to_owned(),
         Some((_, "a sequence")) => "expected an array".to_owned(),
         Some((_, expected)) => format!("expected {expected}"),
         None => "something is out of place".to_owned(),
-    };
-    ReviewError::BadForm { what, line, column }
+    }
 }
 
 #[cfg(test)]
@@ -191,8 +242,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Request<'a> = AdmissionRequest<'a, Pod<'a>>;
+
     fn error(body: &str) -> String {
-        AdmissionRequest::read(body.as_bytes()).unwrap_err().to_string()
+        Request::read(body.as_bytes()).unwrap_err().to_string()
     }
 
     fn review(rest: &str) -> String {
@@ -205,7 +258,7 @@ mod tests {
             r#""request":{"uid":"7","resource":{"group":"","version":"v1","resource":"pods"},"operation":"CREATE",
             "namespace":"bob","userInfo":{"username":"bob","groups":["a"]},"object":{"spec":{}},"oldObject":null}"#,
         );
-        let request = AdmissionRequest::read(body.as_bytes()).unwrap();
+        let request = Request::read(body.as_bytes()).unwrap();
         assert_eq!((request.uid.as_str(), request.resource_name().as_str()), ("7", "pods"));
         assert_eq!(request.user_info.username.as_str(), "bob");
         assert!(request.object.is_some());
@@ -216,7 +269,7 @@ mod tests {
         let body = review(
             r#""request":{"uid":"7","resource":{"group":"apps","resource":"deployments"},"subResource":"scale"}"#,
         );
-        assert_eq!(AdmissionRequest::read(body.as_bytes()).unwrap().resource_name(), "deployments.apps/scale");
+        assert_eq!(Request::read(body.as_bytes()).unwrap().resource_name(), "deployments.apps/scale");
     }
 
     #[test]
@@ -229,7 +282,7 @@ mod tests {
             r#"the body must be an AdmissionReview of admission.k8s.io/v1, not "AdmissionReview" of "admission.k8s.io/v1beta1""#
         );
         assert_eq!(error(&review(r#""request":null"#)), "the AdmissionReview has no request");
-        let not_utf8 = AdmissionRequest::read(b"{\"kind\":\"\xff\"}").unwrap_err().to_string();
+        let not_utf8 = Request::read(b"{\"kind\":\"\xff\"}").unwrap_err().to_string();
         assert_eq!(not_utf8, "the body is not UTF-8 (at byte 9)");
     }
 
@@ -251,11 +304,11 @@ mod tests {
     fn skips_what_is_unknown_however_deep_and_refuses_what_is_absurdly_deep() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         let body = review(&format!(r#""unknown":{},"request":{{"uid":"7"}}"#, nested(1000)));
-        assert!(AdmissionRequest::read(body.as_bytes()).is_ok());
+        assert!(Request::read(body.as_bytes()).is_ok());
         for body in [nested(1_000_000), review(&format!(r#""unknown":{}"#, nested(10_000)))] {
             assert_eq!(error(&body), "the body is nested more than 4096 levels deep");
         }
-        assert!(error(&nested(200)).contains("is not an AdmissionReview"), "{}", error(&nested(200)));
+        assert!(error(&nested(200)).contains("form of an AdmissionReview"), "{}", error(&nested(200)));
     }
 
     #[test]
@@ -268,7 +321,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_arrives_is_read_or_answered_in_words(body in prop::collection::vec(any::<u8>(), 0..64)) {
-            if let Err(error) = AdmissionRequest::read(&body) {
+            if let Err(error) = Request::read(&body) {
                 prop_assert!(error.to_string().starts_with("the "));
             }
         }
@@ -280,7 +333,7 @@ mod tests {
             if let Some(byte) = body.get_mut(at) {
                 *byte = with;
             }
-            if let Err(error) = AdmissionRequest::read(&body) {
+            if let Err(error) = Request::read(&body) {
                 prop_assert!(!error.to_string().is_empty());
             }
         }

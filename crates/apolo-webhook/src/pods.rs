@@ -8,27 +8,30 @@ use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
 use apolo_core::targets::Targets;
 
-use crate::admission::{AdmissionRequest, Verdict};
+use crate::Webhook;
+use crate::admission::{self, Verdict};
+
+type AdmissionRequest<'a> = admission::AdmissionRequest<'a, Pod<'a>>;
 
 /// Decides a request to `/pods/mutate`: a Pod on CREATE gets what it asks for.
 #[must_use]
-pub fn mutate(asked: &AdmissionRequest<'_>, cluster: &str) -> Verdict {
+pub fn mutate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict {
     match created_pod(asked) {
-        Some((pod, namespace)) => shape(pod, Scope { cluster, namespace: Some(namespace) }),
-        None => misdirected("/pods/mutate takes pods on CREATE", asked),
+        Some((pod, namespace)) => shape(pod, Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) }),
+        None => asked.misdirected("/pods/mutate takes pods on CREATE"),
     }
 }
 
 /// Decides a request to `/pods/validate`: a Pod on CREATE, or when a debug container comes.
 #[must_use]
-pub fn validate(asked: &AdmissionRequest<'_>, cluster: &str) -> Verdict {
-    let user = &asked.user_info.username;
+pub fn validate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict {
+    let (user, cluster) = (&asked.user_info.username, &webhook.cluster_name);
     if let Some((pod, namespace)) = created_pod(asked) {
         decide(pod, user, cluster, namespace, Stage::Created)
     } else if let Some((pod, namespace)) = debugged_pod(asked) {
         decide(pod, user, cluster, namespace, Stage::Debugged)
     } else {
-        misdirected("/pods/validate takes pods on CREATE and pods/ephemeralcontainers on UPDATE", asked)
+        asked.misdirected("/pods/validate takes pods on CREATE and pods/ephemeralcontainers on UPDATE")
     }
 }
 
@@ -94,14 +97,4 @@ fn is<'a>(asked: &'a AdmissionRequest<'a>, operation: &str, sub_resource: &str) 
     let right = pods && &*asked.operation == operation && asked.sub_resource.as_deref().unwrap_or("") == sub_resource;
     let namespace = asked.namespace.as_deref().filter(|namespace| !namespace.is_empty());
     asked.object.as_ref().filter(|_| right).zip(namespace)
-}
-
-fn misdirected(takes: &str, asked: &AdmissionRequest<'_>) -> Verdict {
-    let (resource, operation) = (asked.resource_name(), &*asked.operation);
-    let lacks = match (&asked.object, asked.namespace.as_deref()) {
-        (None, _) => " without an object",
-        (_, None | Some("")) => " without a namespace",
-        _ => "",
-    };
-    Verdict::Misdirected(format!("{takes}, not {resource:?} on {operation:?}{lacks}"))
 }

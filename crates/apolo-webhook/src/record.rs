@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use apolo_core::mistake::{Mistake, Mistakes, Place};
 use apolo_core::names;
-use apolo_core::pod::Metadata;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use crate::admission::{AdmissionRequest, ReviewError, Verdict};
+use crate::admission::{AdmissionRequest, Object, ReviewError, Verdict};
 
 /// How many mistakes a line tells; the rest is counted.
 const MOST: usize = 10;
@@ -50,15 +49,21 @@ impl Decisions {
     }
 
     /// Records the verdict on a request.
-    pub fn record(&self, path: &'static str, request: &AdmissionRequest<'_>, verdict: &Verdict, took: Duration) {
+    pub fn record<O: Object>(
+        &self,
+        path: &'static str,
+        request: &AdmissionRequest<'_, O>,
+        verdict: &Verdict,
+        took: Duration,
+    ) {
         self.verdicts.get_or_create(&OfPath { path, verdict: verdict.word() }).inc();
-        let object = request.object.as_ref().map(|pod| name(&pod.metadata)).unwrap_or_default();
         let why = self.why(verdict);
         tracing::info!(
             path,
             verdict = verdict.word(),
             namespace = request.namespace.as_deref().unwrap_or_default(),
-            pod = object,
+            resource = request.resource_name(),
+            name = request.object_name(),
             user = &*request.user_info.username,
             uid = &*request.uid,
             dry_run = request.dry_run == Some(true),
@@ -89,10 +94,6 @@ impl Decisions {
     }
 }
 
-fn name<'a>(metadata: &'a Metadata<'_>) -> &'a str {
-    metadata.name.as_deref().or(metadata.generate_name.as_deref()).unwrap_or_default()
-}
-
 fn told(mistakes: &Mistakes) -> String {
     let mut told: Vec<String> = mistakes.iter().take(MOST).map(place_and_kind).collect();
     let more = mistakes.iter().count() - told.len();
@@ -104,11 +105,13 @@ fn told(mistakes: &Mistakes) -> String {
 
 fn place_and_kind(mistake: &Mistake) -> String {
     let kind = mistake.wrong.kind();
-    match &mistake.place {
-        Place::VolumeItem(number, _) => format!("{}, item {number}: {kind}", names::VOLUME),
-        Place::EnvItem(number, _) => format!("{}, item {number}: {kind}", names::ENV),
-        Place::ContainersItem(number) => format!("{}, item {number}: {kind}", names::CONTAINERS),
-        Place::Annotation(_) => format!("annotation: {kind}"),
-        Place::Volume(_) => format!("spec.volumes: {kind}"),
-    }
+    let template = mistake.template.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
+    let place = match &mistake.place {
+        Place::VolumeItem(number, _) => format!("{}, item {number}", names::VOLUME),
+        Place::EnvItem(number, _) => format!("{}, item {number}", names::ENV),
+        Place::ContainersItem(number) => format!("{}, item {number}", names::CONTAINERS),
+        Place::Annotation(_) | Place::Above { .. } => "annotation".to_owned(),
+        Place::Volume(_) => "spec.volumes".to_owned(),
+    };
+    format!("{template}{place}: {kind}")
 }

@@ -1,11 +1,13 @@
 //! `apolo-secrets webhook`: its arguments, and the process from start to drain.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context;
 use apolo_core::key::is_dns_label;
+use apolo_core::workload::Table;
 use apolo_runtime::certificate::{Certificate, CertificateMetrics, Files};
 use apolo_runtime::limits::Limits;
 use apolo_runtime::readiness::Readiness;
@@ -29,6 +31,11 @@ pub struct WebhookArgs {
     /// What this cluster is called in references: secret://NAME/OWNER/KEY.
     #[arg(long, env = "APOLO_CLUSTER_NAME", default_value = "default", value_parser = cluster_name, value_name = "NAME")]
     pub cluster_name: String,
+
+    /// File with rows of your own for the workload table, in YAML: the kinds, beside those that are shipped, whose Pod
+    /// templates are checked. The chart's value `workloads` has to name the same ones, so that they are sent here.
+    #[arg(long, env = "APOLO_WORKLOADS", value_name = "FILE")]
+    pub workloads: Option<PathBuf>,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
@@ -56,11 +63,12 @@ fn cluster_name(text: &str) -> Result<String, String> {
 /// Where an address cannot be bound or TLS cannot be had.
 pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     let shutdown = signal::termination().context("listening for signals")?;
+    let table = table(args.workloads.as_deref())?;
     let mut metrics = Metrics::new(version, SystemTime::now());
     let registry = metrics.registry();
     let server_metrics = ServerMetrics::register(registry, &PATHS);
     let certificate = Certificate::new(args.files, CertificateMetrics::register(registry));
-    let router = router(Webhook { cluster_name: args.cluster_name, decisions: Decisions::register(registry) });
+    let router = router(Webhook { cluster_name: args.cluster_name, table, decisions: Decisions::register(registry) });
 
     let readiness = Readiness::new();
     let listener = bind(args.bind_address).await?;
@@ -85,6 +93,13 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+fn table(own: Option<&Path>) -> anyhow::Result<Table> {
+    let shipped = Table::shipped()?;
+    let Some(file) = own else { return Ok(shipped) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    shipped.with_own(&text).with_context(|| format!("reading the rows of {}", file.display()))
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

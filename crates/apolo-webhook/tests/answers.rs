@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use apolo_core::workload::Table;
 use apolo_webhook::record::Decisions;
-use apolo_webhook::{Webhook, router};
+use apolo_webhook::{PATHS, Webhook, router};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use base64::Engine;
@@ -19,7 +20,8 @@ const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
 fn webhook() -> (Router, Registry) {
     let mut registry = Registry::default();
     let decisions = Decisions::register(&mut registry);
-    (router(Webhook { cluster_name: "default".into(), decisions }), registry)
+    let table = Table::shipped().unwrap();
+    (router(Webhook { cluster_name: "default".into(), table, decisions }), registry)
 }
 
 async fn ask(router: &Router, method: Method, path: &str, body: impl Into<Vec<u8>>) -> (u16, Value) {
@@ -145,10 +147,10 @@ async fn what_is_no_review_is_answered_in_words() {
         (review(&Value::Null).into_bytes(), "the AdmissionReview has no request"),
         (
             br#"{"kind":"AdmissionReview","kind":"AdmissionReview"}"#.to_vec(),
-            "the body is not an AdmissionReview of a Pod: duplicate field `kind` (at line 1, column 32)",
+            "the body is not in the form of an AdmissionReview: duplicate field `kind` (at line 1, column 32)",
         ),
     ] {
-        for path in ["/pods/mutate", "/pods/validate"] {
+        for path in PATHS {
             let (status, answer) = post(path, body.clone()).await;
             assert_eq!((status, &answer["kind"], &answer["message"]), (400, &json!("Status"), &json!(said)));
         }
@@ -186,6 +188,57 @@ async fn other_paths_and_methods_are_answered_in_words() {
     assert_eq!((status, &answer["message"]), (404, &json!("there is nothing at \"/pods\"")));
     let (status, answer) = ask(&router, Method::GET, "/pods/mutate", "").await;
     assert_eq!((status, &answer["message"]), (405, &json!("\"/pods/mutate\" does not take GET")));
+}
+
+fn job_request(operation: &str, job: &Value, before: &Value) -> Value {
+    json!({
+        "uid": UID,
+        "resource": {"group": "batch", "version": "v1", "resource": "jobs"},
+        "namespace": "bob", "name": "train", "operation": operation, "object": job, "oldObject": before,
+    })
+}
+
+fn job(env: &str) -> Value {
+    json!({"metadata": {"name": "train"}, "spec": {"template": {"metadata": {"annotations": {"secrets.apolo.us/env": env}}}}})
+}
+
+#[tokio::test]
+async fn a_workload_is_checked_and_never_rewritten() {
+    let (_, answer) = post("/workloads", review(&job_request("CREATE", &job("A=secret:a"), &Value::Null))).await;
+    assert_eq!(answer["response"], json!({"uid": UID, "allowed": true}));
+    let (_, answer) = post("/workloads", review(&job_request("CREATE", &job("A"), &Value::Null))).await;
+    let said = "spec.template: secrets.apolo.us/env, item 1: there is no \"=\"; write NAME=secret:KEY";
+    let status = &answer["response"]["status"];
+    assert_eq!((&status["code"], &status["message"]), (&json!(422), &json!(said)));
+}
+
+#[tokio::test]
+async fn a_workload_is_held_up_again_only_where_a_template_differs() {
+    let mut labelled = job("A");
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    for (job, before, allowed) in
+        [(&labelled, &job("A"), true), (&job("B"), &job("A"), false), (&job("A"), &json!({}), false)]
+    {
+        let (_, answer) = post("/workloads", review(&job_request("UPDATE", job, before))).await;
+        assert_eq!(answer["response"]["allowed"], allowed, "{job}");
+    }
+}
+
+#[tokio::test]
+async fn a_workload_that_cannot_be_read_is_denied_in_words() {
+    let mut request = job_request("CREATE", &job("A=secret:a"), &Value::Null);
+    request["object"]["spec"]["template"]["spec"] = json!("hunter2");
+    let (_, answer) = post("/workloads", review(&request)).await;
+    let status = &answer["response"]["status"];
+    let said = "spec.template cannot be read: expected an object (at line 1, column 82 of its JSON)";
+    assert_eq!((&status["code"], &status["message"]), (&json!(400), &json!(said)));
+    request["resource"]["resource"] = json!("widgets");
+    let (_, answer) = post("/workloads", review(&request)).await;
+    let said = answer["response"]["status"]["message"].as_str().unwrap();
+    assert_eq!(
+        said,
+        r#"/workloads takes the kinds of the workload table (--workloads) on CREATE and UPDATE, not "widgets.batch" on "CREATE""#
+    );
 }
 
 #[tokio::test]
