@@ -7,19 +7,19 @@ pub struct Item<'a> {
     pub number: usize,
     /// Its text, without the white space around it.
     pub text: &'a str,
-    /// The number of the line on which it stands, from 0.
-    pub line: usize,
+    /// Where its text begins in the annotation's value, in bytes.
+    pub at: usize,
 }
 
 /// Lists the items of an annotation's value, skipping blank ones.
 pub fn items(value: &str) -> impl Iterator<Item = Item<'_>> {
+    let at = |text: &str| text.as_ptr().addr() - value.as_ptr().addr();
     value
-        .split('\n')
-        .enumerate()
-        .flat_map(|(line, text)| text.split(',').map(move |text| (line, text.trim_ascii())))
-        .filter(|(_, text)| !text.is_empty())
+        .split(['\n', ','])
+        .map(str::trim_ascii)
+        .filter(|text| !text.is_empty())
         .zip(1..)
-        .map(|((line, text), number)| Item { number, text, line })
+        .map(move |(text, number)| Item { number, text, at: at(text) })
 }
 
 #[cfg(test)]
@@ -29,8 +29,8 @@ mod tests {
     #[test]
     fn newlines_and_commas_separate_and_blank_items_do_not_count() {
         let found: Vec<(usize, &str, usize)> =
-            items("\n a ,b,\r\n\t,\n c d\r\n").map(|item| (item.number, item.text, item.line)).collect();
-        assert_eq!(found, [(1, "a", 1), (2, "b", 1), (3, "c d", 3)]);
+            items("\n a ,b,\r\n\t,\n c d\r\n").map(|item| (item.number, item.text, item.at)).collect();
+        assert_eq!(found, [(1, "a", 2), (2, "b", 5), (3, "c d", 13)]);
         assert_eq!(items(" \n,,\n").count(), 0);
     }
 }

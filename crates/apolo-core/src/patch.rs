@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::names;
 use crate::pod::{Container, List, Notes, Pod, SchedulingGate};
 use crate::targets::Targets;
-use crate::text::{Text, quoted};
+use crate::text::{Text, pointer_token, quoted};
 
 /// The operations to apply to a Pod, in order; none where nothing is to be added.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Patch {
         let containers = pod.spec.containers.0.iter().chain(&pod.spec.init_containers.0);
         let names: Vec<&str> = containers.map(|container| &*container.name).collect();
         if targets.request.containers.is_none() && !names.is_empty() {
-            let path = format!("/metadata/annotations/{}", token(names::CONTAINERS));
+            let path = format!("/metadata/annotations/{}", pointer_token(names::CONTAINERS));
             self.add(&path, &serde_json::to_string(&names.join(","))?);
         }
         Ok(())
@@ -91,7 +91,7 @@ impl Patch {
             let label = std::collections::BTreeMap::from([(names::SHARED, "true")]);
             self.add("/metadata/labels", &serde_json::to_string(&label)?);
         } else if labels.get(names::SHARED) != Some("true") {
-            self.add(&format!("/metadata/labels/{}", token(names::SHARED)), "\"true\"");
+            self.add(&format!("/metadata/labels/{}", pointer_token(names::SHARED)), "\"true\"");
         }
         Ok(())
     }
@@ -180,9 +180,4 @@ impl fmt::Display for Patch {
             more => write!(formatter, " and {more} more"),
         }
     }
-}
-
-/// A name as a token of a JSON Pointer (RFC 6901, section 3).
-fn token(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

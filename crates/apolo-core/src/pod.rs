@@ -340,6 +340,11 @@ impl<'a> Notes<'a> {
         self.entries.get(name).map(Text::as_str)
     }
 
+    /// Leaves out those whose value is not wanted.
+    pub(crate) fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.entries.retain(|_, value| wanted(value));
+    }
+
     /// The names that begin with our prefix, in their order.
     pub fn ours(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(Text::as_str).filter(|name| name.starts_with(names::PREFIX))

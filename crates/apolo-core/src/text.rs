@@ -80,6 +80,28 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+/// A name as a token of a JSON Pointer (RFC 6901, section 3).
+#[must_use]
+pub fn pointer_token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// What was expected where JSON is out of form, or which field stands there twice; never what was found, which may be a value
+/// and which serde quotes.
+#[must_use]
+pub fn expected(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    match text.rsplit_once(", expected ") {
+        _ if ["duplicate", "missing", "there are more"].iter().any(|begin| text.starts_with(begin)) => text.to_owned(),
+        // A Rust type is no word for people.
+        Some((_, expected)) if expected.starts_with("struct ") => "expected an object".to_owned(),
+        Some((_, "a sequence")) => "expected an array".to_owned(),
+        Some((_, expected)) => format!("expected {expected}"),
+        None => "something is out of place".to_owned(),
+    }
+}
+
 /// The beginning of a string, as much of it as [`quoted`] shows.
 #[must_use]
 pub fn shortened(text: &str) -> String {

@@ -9,6 +9,7 @@ mod descend;
 mod path;
 mod table;
 
+use descend::End;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -38,6 +39,8 @@ pub struct Workload<'a> {
 pub struct Above<'a> {
     /// The path of what bears it; empty for the object itself.
     pub path: String,
+    /// The same as a JSON Pointer (RFC 6901).
+    pub pointer: String,
     /// The steps of the template's path that lead there.
     pattern: &'a [Step],
     /// The metadata.
@@ -49,6 +52,8 @@ pub struct Above<'a> {
 pub struct Template<'a> {
     /// Where it is, such as `spec.replicatedJobs[0].template.spec.template`.
     pub path: String,
+    /// The same as a JSON Pointer (RFC 6901).
+    pub pointer: String,
     /// How it holds a Pod.
     pub form: Form,
     /// Its JSON.
@@ -61,6 +66,8 @@ pub struct Template<'a> {
 pub struct FormError {
     /// Where.
     pub path: String,
+    /// The same as a JSON Pointer (RFC 6901).
+    pub pointer: String,
     /// What the reader of JSON says.
     pub source: serde_json::Error,
 }
@@ -80,7 +87,12 @@ impl<'a> Workload<'a> {
                 }
             }
             let templates = found.ends.into_iter();
-            workload.templates.extend(templates.map(|(path, text)| Template { path, form: column.form, text }));
+            workload.templates.extend(templates.map(|End { path, pointer, text }| Template {
+                path,
+                pointer,
+                form: column.form,
+                text,
+            }));
         }
         Ok(workload)
     }
@@ -118,7 +130,7 @@ impl<'a> Workload<'a> {
         if self.above.iter().any(made_by_a_controller) {
             return;
         }
-        for Above { path, pattern, metadata } in &self.above {
+        for Above { path, pattern, metadata, .. } in &self.above {
             let bearer = if path.is_empty() { format!("the {}", self.row.kind) } else { path.clone() };
             for annotation in metadata.annotations.ours() {
                 if mistakes.is_full() {
@@ -141,13 +153,13 @@ impl<'a> Template<'a> {
             Form::Template => serde_json::from_str(self.text),
             Form::Override => serde_json::from_str(self.text).map(|pod| Pod { is_partial: true, ..pod }),
             Form::Metadata => serde_json::from_str::<Option<Metadata<'_>>>(self.text).map(|metadata| Pod {
-                metadata: metadata.unwrap_or_default(),
+                metadata: argo::known(metadata.unwrap_or_default()),
                 is_partial: true,
                 ..Pod::default()
             }),
             Form::Argo => serde_json::from_str(self.text).map(argo::Template::into_pod),
         };
-        read.map_err(|source| FormError { path: self.path.clone(), source })
+        read.map_err(|source| FormError { path: self.path.clone(), pointer: self.pointer.clone(), source })
     }
 }
 

@@ -9,7 +9,7 @@ mod reply;
 use std::str;
 
 use apolo_core::pod::Pod;
-use apolo_core::text::{Text, quoted};
+use apolo_core::text::{Text, expected, quoted};
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -220,21 +220,6 @@ fn bad_form(error: &serde_json::Error) -> ReviewError {
         return ReviewError::NotJson { line, column };
     }
     ReviewError::BadForm { what: expected(error), line, column }
-}
-
-/// What was expected where JSON is out of form, or which field stands there twice.
-#[must_use]
-pub fn expected(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    match text.rsplit_once(", expected ") {
-        _ if ["duplicate", "missing", "there are more"].iter().any(|begin| text.starts_with(begin)) => text.to_owned(),
-        // A Rust type is no word for people.
-        Some((_, expected)) if expected.starts_with("struct ") => "expected an object".to_owned(),
-        Some((_, "a sequence")) => "expected an array".to_owned(),
-        Some((_, expected)) => format!("expected {expected}"),
-        None => "something is out of place".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 //! rewritten; their Pods are, and are decided, when they come.
 
 use apolo_core::reference::Scope;
+use apolo_core::text::expected;
 use apolo_core::workload::{FormError, Workload};
 use serde_json::value::RawValue;
 
 use crate::Webhook;
-use crate::admission::{AdmissionRequest, Verdict, expected};
+use crate::admission::{AdmissionRequest, Verdict};
 
 /// Decides a request to `/workloads`: an object of a kind of the workload table, on CREATE, or on UPDATE where a Pod template
 /// differs.

@@ -10,6 +10,15 @@ use crate::text::Text;
 /// What Argo calls the container of a template.
 const MAIN: &str = "main";
 
+/// What a part begins with that Argo replaces when it makes the Pod: `{{inputs.parameters.key}}`.
+const PLACEHOLDER: &str = "{{";
+
+/// The metadata of Argo's Pods, without the annotations that are not what they will be.
+pub(super) fn known(mut metadata: Metadata<'_>) -> Metadata<'_> {
+    metadata.annotations.keep(|value| !value.contains(PLACEHOLDER));
+    metadata
+}
+
 /// What is read of a template.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
@@ -41,7 +50,7 @@ impl<'a> Template<'a> {
         let is_partial = containers.is_empty();
         containers.extend(self.sidecars.0);
         Pod {
-            metadata: self.metadata,
+            metadata: known(self.metadata),
             spec: Spec {
                 containers: List(containers),
                 init_containers: self.init_containers,
@@ -58,6 +67,16 @@ impl<'a> Template<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_argo_will_replace_is_judged_when_it_has() {
+        let template: Template<'_> = serde_json::from_str(
+            r#"{"metadata":{"annotations":{"secrets.apolo.us/volume":"secret:{{item}}:/a","secrets.apolo.us/env":"A"}}}"#,
+        )
+        .unwrap();
+        let names: Vec<String> = template.into_pod().metadata.annotations.ours().map(str::to_owned).collect();
+        assert_eq!(names, ["secrets.apolo.us/env"]);
+    }
 
     #[test]
     fn the_container_of_a_template_is_main() {

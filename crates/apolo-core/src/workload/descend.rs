@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::path::{Step, TemplatePath};
 use super::{Above, FormError};
-use crate::text::Text;
+use crate::text::{Text, pointer_token};
 
 /// How many elements of a list, values of a map, or templates in all, an object may have: more than any has, and not so many
 /// that remembering them costs much.
@@ -18,20 +18,32 @@ const MOST: usize = 1000;
 pub(super) struct Found<'a> {
     /// The metadata of the object, and of everything on the way that has a `spec` on the way.
     pub(super) above: Vec<Above<'a>>,
-    /// What is at the end: its path, and its JSON.
-    pub(super) ends: Vec<(String, &'a str)>,
+    /// What is at the end.
+    pub(super) ends: Vec<End<'a>>,
+}
+
+/// What is at the end of a path.
+#[derive(Debug)]
+pub(super) struct End<'a> {
+    /// Where it is, with numbers and keys.
+    pub(super) path: String,
+    /// The same as a JSON Pointer.
+    pub(super) pointer: String,
+    /// Its JSON.
+    pub(super) text: &'a str,
 }
 
 /// Follows a path through an object.
 pub(super) fn find<'a>(object: &'a RawValue, path: &'a TemplatePath) -> Result<Found<'a>, FormError> {
     let mut found = Found::default();
-    Place { path: String::new(), steps: path.steps(), done: 0 }.descend(object, &mut found)?;
+    Place { path: String::new(), pointer: String::new(), steps: path.steps(), done: 0 }.descend(object, &mut found)?;
     Ok(found)
 }
 
 /// A place on the way: where it is, and how many of the steps lead there.
 struct Place<'a> {
     path: String,
+    pointer: String,
     steps: &'a [Step],
     done: usize,
 }
@@ -46,18 +58,22 @@ impl<'a> Place<'a> {
                 Err(self.error(de::Error::custom(format_args!("there are more than {MOST} Pod templates"))))
             }
             None => {
-                found.ends.push((self.path, here.get()));
+                found.ends.push(End { path: self.path, pointer: self.pointer, text: here.get() });
                 Ok(())
             }
             Some(Step::Field(name)) => self.into_field(name, here, found),
             Some(Step::Elements) => {
                 let elements = read(here, Elements).map_err(|error| self.error(error))?;
                 let mut elements = elements.into_iter().enumerate();
-                elements.try_for_each(|(index, element)| self.at(&format!("[{index}]")).descend(element, found))
+                elements.try_for_each(|(index, element)| {
+                    self.at(&format!("[{index}]"), &index.to_string()).descend(element, found)
+                })
             }
             Some(Step::Values) => {
                 let values = read(here, Values).map_err(|error| self.error(error))?;
-                values.into_iter().try_for_each(|(key, value)| self.at(&format!(".{}", &*key)).descend(value, found))
+                values
+                    .into_iter()
+                    .try_for_each(|(key, value)| self.at(&format!(".{}", &*key), &key).descend(value, found))
             }
         }
     }
@@ -66,21 +82,24 @@ impl<'a> Place<'a> {
         let Fields { next, metadata } = read(here, FieldsOf(name)).map_err(|error| self.error(error))?;
         let bears_metadata = self.done == 0 || name == "spec";
         if let Some(metadata) = metadata.filter(|metadata| bears_metadata && metadata.get() != "null") {
-            let metadata = serde_json::from_str(metadata.get()).map_err(|error| self.at(".metadata").error(error))?;
+            let metadata =
+                serde_json::from_str(metadata.get()).map_err(|error| self.at(".metadata", "metadata").error(error))?;
             let pattern = self.steps.get(..self.done).unwrap_or_default();
-            found.above.push(Above { path: self.path.clone(), pattern, metadata });
+            let (path, pointer) = (self.path.clone(), self.pointer.clone());
+            found.above.push(Above { path, pointer, pattern, metadata });
         }
-        let dot = if self.done == 0 { "" } else { "." };
-        next.map_or(Ok(()), |next| self.at(&format!("{dot}{name}")).descend(next, found))
+        next.map_or(Ok(()), |next| self.at(&format!(".{name}"), name).descend(next, found))
     }
 
-    fn at(&self, more: &str) -> Self {
-        let path = format!("{}{more}", self.path);
-        Place { path: path.trim_start_matches('.').to_owned(), steps: self.steps, done: self.done + 1 }
+    /// The place one step further, which `step` tells in words and `token` is in a pointer.
+    fn at(&self, step: &str, token: &str) -> Self {
+        let path = format!("{}{step}", self.path);
+        let pointer = format!("{}/{}", self.pointer, pointer_token(token));
+        Place { path: path.trim_start_matches('.').to_owned(), pointer, steps: self.steps, done: self.done + 1 }
     }
 
     fn error(&self, source: serde_json::Error) -> FormError {
-        FormError { path: self.path.clone(), source }
+        FormError { path: self.path.clone(), pointer: self.pointer.clone(), source }
     }
 }
 
@@ -198,7 +217,7 @@ mod tests {
         let raw: &RawValue = serde_json::from_str(object).unwrap();
         let path: TemplatePath = path.parse().unwrap();
         let found = super::find(raw, &path).unwrap();
-        let ends = found.ends.into_iter().map(|(path, text)| (path, text.to_owned())).collect();
+        let ends = found.ends.into_iter().map(|end| (end.path, end.text.to_owned())).collect();
         (found.above.into_iter().map(|above| above.path).collect(), ends)
     }
 
@@ -211,6 +230,14 @@ mod tests {
         let (above, ends) = find(r#"{"metadata":null,"spec":{"of":{"a":{"t":1},"b":{"t":2}}}}"#, "spec.of.*.t");
         assert!(above.is_empty());
         assert_eq!(ends.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["spec.of.a.t", "spec.of.b.t"]);
+    }
+
+    #[test]
+    fn a_place_is_a_pointer_too() {
+        let raw: &RawValue = serde_json::from_str(r#"{"of":{"a/b~c":[{"t":1}]}}"#).unwrap();
+        let path: TemplatePath = "of.*".parse().unwrap();
+        let found = super::find(raw, &path).unwrap();
+        assert_eq!(found.ends[0].pointer, "/of/a~1b~0c");
     }
 
     #[test]
