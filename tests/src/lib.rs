@@ -23,4 +23,5 @@ pub mod control_plane;
 pub mod eventually;
 pub mod namespace;
 pub mod objects;
+pub mod presets;
 pub mod webhook;
