@@ -21,6 +21,8 @@ pub mod cluster;
 pub mod command;
 pub mod control_plane;
 pub mod eventually;
+pub mod kinds;
+pub mod mistakes;
 pub mod namespace;
 pub mod objects;
 pub mod presets;

@@ -1,65 +1,68 @@
-//! The table of mistakes, `tests/tables/mistakes.yaml`, through a real API server: each row is refused as 422 Invalid, to
-//! the letter, and the Pods that are not there tell that it was.
+//! The table of mistakes through a real API server: each row is refused as 422 Invalid, to the letter, as a Pod and as the Pod
+//! template of every kind of workload; and the objects that are not there tell that it was.
 
 use anyhow::Context;
-use apolo_tests::namespace::{self, with_namespace};
-use k8s_openapi::api::core::v1::Pod;
+use apolo_tests::{
+    kinds,
+    mistakes::{self, Row},
+    namespace::{self, Namespace, with_namespace},
+};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::ListParams;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-const TABLE: &str = include_str!("../tables/mistakes.yaml");
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Row {
-    name: String,
-    volume: Option<String>,
-    env: Option<String>,
-    containers: Option<String>,
-    file_mode: Option<String>,
-    #[serde(default)]
-    annotations: Map<String, Value>,
-    #[serde(default)]
-    spec: Map<String, Value>,
-    object: Option<Value>,
-    says: String,
+/// Creates an object that has to be refused by a hook, in these words.
+async fn assert_refused(ns: &Namespace, name: &str, object: &Value, hook: &str, says: &str) -> anyhow::Result<()> {
+    let error = ns.create(object).await.err().with_context(|| format!("{name}: allowed"))?;
+    let namespace::Error::Create { source: kube::Error::Api(status), .. } = error else {
+        return Err(error.into());
+    };
+    assert_eq!(status.message, format!("admission webhook \"{hook}\" denied the request: {says}"), "{name}");
+    assert_eq!((status.code, &*status.reason), (422, "Invalid"), "{name}");
+    Ok(())
 }
 
-impl Row {
-    fn pod(&self) -> Value {
-        let ours = [
-            ("volume", &self.volume),
-            ("env", &self.env),
-            ("containers", &self.containers),
-            ("file-mode", &self.file_mode),
-        ];
-        let mut annotations = self.annotations.clone();
-        for (name, value) in ours {
-            annotations.extend(value.iter().map(|value| (format!("secrets.apolo.us/{name}"), json!(value))));
-        }
-        let mut spec = Map::from_iter([("containers".to_owned(), json!([{"name": "main", "image": "busybox"}]))]);
-        spec.extend(self.spec.clone());
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "row-", "annotations": annotations}, "spec": spec})
+fn hook_of(row: &Row, object: &Value) -> anyhow::Result<String> {
+    if row.object.is_none() {
+        return Ok("pods.secrets.apolo.us".into());
     }
+    let kind = kinds::all().into_iter().find(|kind| object["kind"] == *kind.kind);
+    Ok(kind.with_context(|| format!("{}: no such kind", row.name))?.hook())
 }
 
 #[tokio::test]
 async fn every_mistake_is_refused_in_its_words() -> anyhow::Result<()> {
-    let rows: Vec<Row> = serde_saphyr::from_str(TABLE)?;
+    let rows = mistakes::rows();
     assert!(rows.len() > 30, "{} rows", rows.len());
     with_namespace(async |ns| {
         for row in &rows {
-            let error = ns.create(&row.pod()).await.err().with_context(|| format!("{}: allowed", row.name))?;
-            let namespace::Error::Create { source: kube::Error::Api(status), .. } = error else {
-                return Err(error.into());
-            };
-            let said =
-                format!("admission webhook \"pods.secrets.apolo.us\" denied the request: {}", row.says.trim_end());
-            assert_eq!(status.message, said, "{}", row.name);
-            assert_eq!((status.code, &*status.reason), (422, "Invalid"), "{}", row.name);
+            let object = row.object();
+            assert_refused(&ns, &row.name, &object, &hook_of(row, &object)?, row.says()).await?;
         }
         assert_eq!(ns.api::<Pod>().list(&ListParams::default()).await?.items.len(), 0);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_mistake_is_refused_in_the_templates_of_every_kind() -> anyhow::Result<()> {
+    let rows = mistakes::rows();
+    with_namespace(async |ns| {
+        ns.add_presets().await?;
+        let mut refused = 0;
+        for kind in kinds::all() {
+            for column in &kind.templates {
+                for row in &rows {
+                    let Some((placed, says)) = row.within(&kind, column) else { continue };
+                    let name = format!("{} at {} of {}", row.name, column.path, kind.kind);
+                    assert_refused(&ns, &name, &placed.object, &kind.hook(), &says).await?;
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > 700, "{refused} templates");
+        assert_eq!(ns.api::<Job>().list(&ListParams::default()).await?.items.len(), 0);
         Ok(())
     })
     .await

@@ -44,6 +44,11 @@ fn the_reference_of_mistakes_is_the_table_of_mistakes() -> anyhow::Result<()> {
 }
 
 #[test]
+fn the_workload_table_of_the_chart_is_that_of_the_webhook() -> anyhow::Result<()> {
+    check("charts/apolo-secrets/files/workloads.yaml", include_str!("../../crates/apolo-core/src/workload/table.yaml"))
+}
+
+#[test]
 fn the_reference_of_the_servers_is_what_their_help_says() -> anyhow::Result<()> {
     let mut page = String::from("# apolo-secrets\n\nThe servers, one binary. Generated from its `--help`.\n");
     for arguments in [&["--help"][..], &["webhook", "--help"]] {
