@@ -50,19 +50,18 @@ impl From<WrittenColumn> for Column {
 pub struct Placed {
     /// Where the template is, such as `spec.replicatedJobs[0].template.spec.template`.
     pub path: String,
+    /// The same as a JSON Pointer.
+    pub pointer: String,
     /// The object.
     pub object: Value,
 }
 
 /// All rows of the table.
 ///
-/// # Panics
+/// # Errors
 /// When the chart's table is none.
-pub fn all() -> Vec<Kind> {
-    match serde_saphyr::from_str(TABLE) {
-        Ok(kinds) => kinds,
-        Err(error) => panic!("the chart's workload table: {error}"),
-    }
+pub fn all() -> Result<Vec<Kind>, serde_saphyr::Error> {
+    serde_saphyr::from_str(TABLE)
 }
 
 impl Kind {
@@ -82,12 +81,13 @@ impl Kind {
     pub fn place(&self, column: &Column, template: &Value) -> Placed {
         let mut object = json!({"apiVersion": self.api_version(), "kind": self.kind, "metadata": {"name": "row"}});
         let mut here = &mut object;
-        let mut path = String::new();
+        let (mut path, mut pointer) = (String::new(), String::new());
         for field in column.path.split('.') {
             let (field, list) = field.strip_suffix("[*]").map_or((field, ""), |field| (field, "[0]"));
             let field = if field == "*" { "Worker" } else { field };
             let dot = if path.is_empty() { "" } else { "." };
             path.push_str(&format!("{dot}{field}{list}"));
+            pointer.push_str(&format!("/{field}{}", if list.is_empty() { "" } else { "/0" }));
             here = &mut here[field];
             if !list.is_empty() {
                 *here = json!([{}]);
@@ -96,7 +96,7 @@ impl Kind {
         }
         *here = formed(&column.form, template);
         complete(&self.kind, &mut object);
-        Placed { path, object }
+        Placed { path, pointer, object }
     }
 }
 
@@ -148,6 +148,8 @@ fn complete(kind: &str, object: &mut Value) {
             }
             labels(&mut object["spec"]["template"]);
         }
+        "JobSet" => object["spec"]["replicatedJobs"][0]["name"] = json!("workers"),
+        "TrainJob" => train(&mut object["spec"]),
         "Workflow" => object["spec"]["entrypoint"] = json!("step"),
         "RayCluster" => ray(&mut object["spec"]),
         "RayJob" => ray(&mut object["spec"]["rayClusterSpec"]),
@@ -165,7 +167,21 @@ fn ray(cluster: &mut Value) {
     if let Some(groups) = cluster["workerGroupSpecs"].as_array_mut() {
         for group in groups {
             group["groupName"] = json!("workers");
+            group["minReplicas"] = json!(0);
+            group["maxReplicas"] = json!(2);
             group["rayStartParams"] = json!({});
         }
+    }
+}
+
+/// What is laid over a runtime of the Trainer says who laid it, or over which Jobs.
+fn train(spec: &mut Value) {
+    spec["runtimeRef"] = json!({"name": "torch"});
+    for patch in spec["runtimePatches"].as_array_mut().into_iter().flatten() {
+        patch["manager"] = json!("example.com/person");
+        patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"][0]["name"] = json!("node");
+    }
+    for over in spec["podTemplateOverrides"].as_array_mut().into_iter().flatten() {
+        over["targetJobs"] = json!([{"name": "node"}]);
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     command::{self, Finished},
     control_plane::{self, ControlPlane},
     eventually::{DEADLINE, NotYet, eventually, reached},
+    objects,
 };
 
 /// A namespace that belongs to one test.
@@ -210,6 +211,25 @@ impl Namespace {
                 seen: "none".into(),
             })),
         }
+    }
+
+    /// All decisions of the webhook on this namespace until now. It logs them a moment after it has answered, so a last one
+    /// is made, and waited for.
+    ///
+    /// # Errors
+    /// When it is not logged by the deadline.
+    pub async fn all_decisions(&self) -> Result<Vec<Value>, Error> {
+        let is_marker = |line: &Value| line.get("name").is_some_and(|name| name == "marker");
+        let markers = || self.decisions(&self.name).iter().filter(|line| is_marker(line)).count();
+        let before = markers();
+        let mistaken = objects::template(&[("secrets.apolo.us/env", "mistake")]);
+        let _refused = self.create(&objects::pod("marker", &mistaken)).await;
+        eventually("the webhook has logged its last decision", async || match markers() {
+            after if after > before => Ok(()),
+            after => Err(format!("{after} markers")),
+        })
+        .await?;
+        Ok(self.decisions(&self.name).into_iter().filter(|line| !is_marker(line)).collect())
     }
 
     /// Tells on stderr what is here. Of Secrets only the names: their annotations may hold their content.

@@ -94,7 +94,28 @@ impl ControlPlane {
     /// When it does not start, or the API server does not come to ask it.
     pub async fn install(&self) -> Result<Webhook, Error> {
         let webhook = self.start_webhook().await?;
-        let rendered = self.render(&webhook.url).await?;
+        self.make_known(webhook, &[]).await
+    }
+
+    /// The same with rows of one's own for the workload table, in YAML.
+    ///
+    /// # Errors
+    /// When it does not start, or the API server does not come to ask it.
+    pub async fn install_with_workloads(&self, rows: &str) -> Result<Webhook, Error> {
+        let write = |name: &str, content: String| {
+            let path = self.folder().join(name);
+            std::fs::write(&path, content).map_err(|source| Error::Write { path: path.clone(), source })?;
+            Ok::<_, Error>(path.display().to_string())
+        };
+        let indented: String = rows.lines().map(|line| format!("  {line}\n")).collect();
+        let values = write("values.yaml", format!("workloads:\n{indented}"))?;
+        let workloads = write("workloads.yaml", rows.to_owned())?;
+        let webhook = self.start_webhook_with(&[format!("--workloads={workloads}")]).await?;
+        self.make_known(webhook, &["--values", &values]).await
+    }
+
+    async fn make_known(&self, webhook: Webhook, values: &[&str]) -> Result<Webhook, Error> {
+        let rendered = self.render_with(&webhook.url, values).await?;
         run("kubectl", self.kubectl(["apply", "--filename=-"]), &rendered).await?;
         asked(self.admin().await?).await?;
         Ok(webhook)
@@ -105,6 +126,10 @@ impl ControlPlane {
     /// # Errors
     /// When it does not start.
     pub async fn start_webhook(&self) -> Result<Webhook, Error> {
+        self.start_webhook_with(&[]).await
+    }
+
+    async fn start_webhook_with(&self, more: &[String]) -> Result<Webhook, Error> {
         let binary = binary()?;
         let link = self.bin().join(BINARY);
         if !link.exists() {
@@ -121,6 +146,7 @@ impl ControlPlane {
             format!("--tls-private-key-file={}", key.display()),
             "--drain-delay=0s".to_owned(),
         ];
+        let arguments = [&arguments, more].concat();
         let mut server = Server::start(self.folder(), BINARY, &arguments)?;
         let log = self.webhook_log();
         let started = eventually("the webhook serves", async || match server.check() {
@@ -149,10 +175,14 @@ impl ControlPlane {
     /// # Errors
     /// When helm refuses.
     pub async fn render(&self, url: &str) -> Result<String, Error> {
+        self.render_with(url, &[]).await
+    }
+
+    async fn render_with(&self, url: &str, values: &[&str]) -> Result<String, Error> {
         let authority = STANDARD.encode(&self.authority().pair().certificate);
         let set = format!("webhook.url={url},webhook.caBundle={authority}");
         let arguments = ["template", RELEASE, CHART, "--namespace", RELEASE, "--set", &set];
-        run("helm", self.helm(arguments), "").await
+        run("helm", self.helm([&arguments, values].concat()), "").await
     }
 
     /// The metrics of the webhook that runs, as text.

@@ -26,13 +26,13 @@ fn hook_of(row: &Row, object: &Value) -> anyhow::Result<String> {
     if row.object.is_none() {
         return Ok("pods.secrets.apolo.us".into());
     }
-    let kind = kinds::all().into_iter().find(|kind| object["kind"] == *kind.kind);
+    let kind = kinds::all()?.into_iter().find(|kind| object["kind"] == *kind.kind);
     Ok(kind.with_context(|| format!("{}: no such kind", row.name))?.hook())
 }
 
 #[tokio::test]
 async fn every_mistake_is_refused_in_its_words() -> anyhow::Result<()> {
-    let rows = mistakes::rows();
+    let rows = mistakes::rows()?;
     assert!(rows.len() > 30, "{} rows", rows.len());
     with_namespace(async |ns| {
         for row in &rows {
@@ -47,11 +47,11 @@ async fn every_mistake_is_refused_in_its_words() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn every_mistake_is_refused_in_the_templates_of_every_kind() -> anyhow::Result<()> {
-    let rows = mistakes::rows();
+    let rows = mistakes::rows()?;
     with_namespace(async |ns| {
         ns.add_presets().await?;
         let mut refused = 0;
-        for kind in kinds::all() {
+        for kind in kinds::all()? {
             for column in &kind.templates {
                 for row in &rows {
                     let Some((placed, says)) = row.within(&kind, column) else { continue };

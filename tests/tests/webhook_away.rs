@@ -1,4 +1,5 @@
 //! A cluster of its own, in which the webhook stops, comes back, and gets new certificates.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use apolo_tests::{
     namespace::{self, Namespace},
     objects,
 };
-use kube::core::Status;
+use k8s_openapi::api::core::v1::Event;
+use kube::{Api, api::ListParams, core::Status};
 use serde_json::Value;
 
 const ASKING: [(&str, &str); 1] = [("secrets.apolo.us/env", "A=secret:a")];
@@ -29,6 +31,9 @@ async fn without_the_webhook_pods_that_ask_are_refused_and_all_others_are_made()
     cluster
         .with_namespace(async |ns| {
             ns.create(&objects::pod("before", &objects::template(&ASKING))).await?;
+            let mut waits = objects::job("waits", &objects::template(&ASKING));
+            waits["spec"]["suspend"] = Value::Bool(true);
+            ns.create(&waits).await?;
             webhook.stop().await?;
 
             let status = refused(&ns, &objects::pod("asks", &objects::template(&ASKING))).await?;
@@ -46,10 +51,43 @@ async fn without_the_webhook_pods_that_ask_are_refused_and_all_others_are_made()
                 assert!(changed.status.success(), "{}", changed.stderr);
             }
 
-            // A Job that asks gets its Pod once the webhook is back.
-            ns.create(&objects::job("waits", &objects::template(&ASKING))).await?;
+            let status = refused(&ns, &objects::job("asks", &objects::template(&ASKING))).await?;
+            assert!(status.message.contains("failed calling webhook \"jobs.batch."), "{}", status.message);
+
+            // A Job that is there already may go on, and gets its Pod once the webhook is back.
+            let go_on = ["patch", "job", "waits", "--patch", r#"{"spec":{"suspend":false}}"#, "--namespace", &ns.name];
+            let changed = command::run(ns.kubectl(go_on), "").await?;
+            assert!(changed.status.success(), "{}", changed.stderr);
             webhook = cluster.install().await?;
             ns.pod_of("waits").await?;
+            anyhow::Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_job_from_before_the_installation_has_its_mistake_in_an_event_and_no_value() -> anyhow::Result<()> {
+    const PLANTED: &str = "hunter2planted";
+    let cluster = Cluster::start().await?;
+    cluster
+        .with_namespace(async |ns| {
+            let template = objects::template(&[("secrets.apolo.us/env", &format!("PASSWORD={PLANTED}"))]);
+            let mut job = objects::job("a-job", &template);
+            job["spec"]["suspend"] = Value::Bool(true);
+            ns.create(&job).await?;
+            let _webhook = cluster.install().await?;
+            let go_on = ["patch", "job", "a-job", "--patch", r#"{"spec":{"suspend":false}}"#, "--namespace", &ns.name];
+            let changed = command::run(ns.kubectl(go_on), "").await?;
+            assert!(changed.status.success(), "{}", changed.stderr);
+            let events: Api<Event> = ns.api();
+            let said = eventually("the Job's Event says so", async || {
+                let failed = ListParams::default().fields("reason=FailedCreate");
+                let events = events.list(&failed).await.map_err(|error| error.to_string())?;
+                events.items.into_iter().find_map(|event| event.message).ok_or_else(|| "no Event".to_owned())
+            })
+            .await?;
+            assert!(said.contains("secrets.apolo.us/env, item 1 (\"PASSWORD\"): the value must be"), "{said}");
+            assert!(!said.contains(PLANTED), "{said}");
             anyhow::Ok(())
         })
         .await
