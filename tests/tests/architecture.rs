@@ -7,8 +7,9 @@ use anyhow::Context;
 use serde_json::Value;
 
 /// Each crate, and those of ours that it may use. The tests are strangers: they see the API server and the binaries.
-const TABLE: [(&str, &[&str]); 6] = [
+const TABLE: [(&str, &[&str]); 7] = [
     ("apolo-core", &[]),
+    ("apolo-manifest", &[]),
     ("apolo-runtime", &["apolo-core"]),
     ("apolo-webhook", &["apolo-core", "apolo-runtime"]),
     ("apolo-secrets", &["apolo-runtime", "apolo-webhook"]),

@@ -1,0 +1,375 @@
+//! YAML text to a [`Tree`]: the parser's events, each with its place.
+
+use std::collections::HashMap;
+
+use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, Span, StructureStyle};
+
+use crate::error::Refusal;
+use crate::scalar::{self, Resolved};
+use crate::text::{byte, column, indentation, line_end, next_line, rest, skip_properties, skip_trivia, slice};
+use crate::tree::{Entry, Form, Id, Kind, Node, Root, Scalar, Style, Tag, Tree};
+use crate::value::MAX_DEPTH;
+
+/// Reads all documents of a file.
+pub(crate) fn compose(text: &str) -> Result<Tree, Refusal> {
+    let mut composer = Composer { text, tree: Tree::default(), open: Vec::new(), anchors: HashMap::new(), begin: 0 };
+    let mut documents = 0;
+    let mut parser = Parser::new_from_str_with_options(text, options()).peekable();
+    while let Some(event) = parser.next() {
+        let (event, span) = event.map_err(|error| syntax_error(text, &error))?;
+        let anchor = match parser.peek() {
+            Some(Ok((Event::Anchor(_, name), _))) => Some(name.clone().into_owned()),
+            _ => None,
+        };
+        match event {
+            Event::DocumentStart(explicit, _) => {
+                if documents > 0 && !explicit {
+                    let words = "kubectl reads nothing behind \"...\" but what follows a line \"---\"; add that line";
+                    return Err(Refusal::new(start(&span), words));
+                }
+                documents += 1;
+                composer.begin = if explicit { end(&span) } else { start(&span) };
+            }
+            Event::Scalar(value, style, id, tag) => {
+                let tag = tag.map(|tag| scalar_tag(&tag, &span)).transpose()?;
+                composer.scalar(value.into_owned(), style, &span, tag, (id, anchor))?;
+            }
+            Event::SequenceStart(style, id, tag) => {
+                check_collection_tag(tag.as_deref(), "seq", &span)?;
+                let kind = Kind::Sequence { style: collection_style(style, text, &span), dash: 0, items: Vec::new() };
+                composer.open(kind, &span, (id, anchor));
+            }
+            Event::MappingStart(style, id, tag) => {
+                check_collection_tag(tag.as_deref(), "map", &span)?;
+                let style = collection_style(style, text, &span);
+                let kind = Kind::Mapping { style, column: column(text, start(&span)), entries: Vec::new() };
+                composer.open(kind, &span, (id, anchor));
+            }
+            Event::Alias(id) => composer.alias(id, &span)?,
+            Event::SequenceEnd | Event::MappingEnd => composer.close(&span)?,
+            _ => {}
+        }
+    }
+    Ok(composer.tree)
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.emit_comments = false;
+    options.emit_anchor_events = true;
+    options.flow_nesting_limit = MAX_DEPTH;
+    options.block_nesting_limit = MAX_DEPTH;
+    options
+}
+
+/// An event's beginning. The parser knows byte offsets, since it reads from a string.
+fn start(span: &Span) -> usize {
+    span.start.byte_offset().unwrap_or_default()
+}
+
+fn end(span: &Span) -> usize {
+    span.end.byte_offset().unwrap_or_default()
+}
+
+/// In words of ours where the parser's are about its own state, or could hold a character of the text.
+fn syntax_error(text: &str, error: &granit_parser::ScanError) -> Refusal {
+    let at = error.marker().byte_offset().unwrap_or(text.len());
+    let words = match error.kind() {
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabAtBlockScalarStart
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar => "a tab cannot be used as indentation; use blanks".to_owned(),
+        ErrorKind::UnknownAnchor => "the alias has no anchor before it".to_owned(),
+        ErrorKind::RecursionLimitExceeded => too_deep(),
+        ErrorKind::UnexpectedCharacter { .. } if byte(text, at) == b'\t' => {
+            "a tab cannot be used as indentation; use blanks".to_owned()
+        }
+        ErrorKind::UnexpectedCharacter { .. } => "nothing can begin with this character; quote it".to_owned(),
+        ErrorKind::Custom(_) | ErrorKind::InputIo { .. } | ErrorKind::InputDecoding { .. } => {
+            "this is not YAML".to_owned()
+        }
+        kind => kind.to_string(),
+    };
+    Refusal::new(at, words)
+}
+
+pub(crate) fn too_deep() -> String {
+    format!("nested deeper than {MAX_DEPTH} levels")
+}
+
+fn scalar_tag(tag: &granit_parser::Tag, span: &Span) -> Result<Tag, Refusal> {
+    match (tag.handle(), tag.suffix()) {
+        (prefix, suffix) if format!("{prefix}{suffix}") == "!" => Ok(Tag::Str),
+        (prefix, suffix) => match format!("{prefix}{suffix}").strip_prefix("tag:yaml.org,2002:") {
+            Some("str") => Ok(Tag::Str),
+            Some("int") => Ok(Tag::Int),
+            Some("float") => Ok(Tag::Float),
+            Some("bool") => Ok(Tag::Bool),
+            Some("null") => Ok(Tag::Null),
+            _ => Err(custom_tag(span)),
+        },
+    }
+}
+
+fn check_collection_tag(tag: Option<&granit_parser::Tag>, expected: &str, span: &Span) -> Result<(), Refusal> {
+    let core = |tag: &granit_parser::Tag| {
+        format!("{}{}", tag.handle(), tag.suffix()) == format!("tag:yaml.org,2002:{expected}")
+    };
+    if tag.is_none_or(core) { Ok(()) } else { Err(custom_tag(span)) }
+}
+
+fn custom_tag(span: &Span) -> Refusal {
+    let at = span.tag_start().and_then(|start| start.byte_offset()).unwrap_or_else(|| start(span));
+    Refusal::new(at, "a tag that a manifest has no use for; remove it")
+}
+
+fn collection_style(style: StructureStyle, text: &str, span: &Span) -> Style {
+    match style {
+        StructureStyle::Block => Style::Block,
+        StructureStyle::Flow if matches!(byte(text, start(span)), b'{' | b'[') => Style::Flow,
+        StructureStyle::Flow => Style::Pair,
+    }
+}
+
+struct Composer<'a> {
+    text: &'a str,
+    tree: Tree,
+    open: Vec<Open>,
+    anchors: HashMap<usize, Id>,
+    /// Where the content of the document begins.
+    begin: usize,
+}
+
+/// A collection whose end has not come yet.
+struct Open {
+    node: Id,
+    /// A key whose value has not come yet.
+    key: Option<Id>,
+    names: HashMap<String, ()>,
+    /// Behind what is known of it.
+    cursor: usize,
+    height: usize,
+}
+
+impl Composer<'_> {
+    fn scalar(
+        &mut self,
+        value: String,
+        style: ScalarStyle,
+        span: &Span,
+        tag: Option<Tag>,
+        anchor: (usize, Option<String>),
+    ) -> Result<(), Refusal> {
+        let before = self.before(start(span));
+        let mut node = Node {
+            kind: Kind::Alias(0),
+            parent: self.open.last().map(|open| open.node),
+            before,
+            start: start(span),
+            end: end(span),
+            anchor: anchor.1,
+            used: false,
+            height: 1,
+        };
+        let form = match style {
+            ScalarStyle::SingleQuoted => Form::Single,
+            ScalarStyle::DoubleQuoted => Form::Double,
+            ScalarStyle::Literal => Form::Literal(self.block_scalar(&mut node)),
+            ScalarStyle::Folded => Form::Folded(self.block_scalar(&mut node)),
+            _ => Form::Plain,
+        };
+        let is_absent = form == Form::Plain && node.start == node.end;
+        if is_absent {
+            let named = tag.is_some() || node.anchor.is_some();
+            node.start = if named { skip_properties(self.text, before) } else { before };
+            node.end = node.start;
+        }
+        let text = if is_absent { String::new() } else { value };
+        node.kind = Kind::Scalar(Scalar { text, form, tag });
+        let id = self.push(node);
+        if anchor.0 > 0 {
+            self.anchors.insert(anchor.0, id);
+        }
+        self.complete(id)
+    }
+
+    /// Finds where a block scalar begins (at its header) and ends (with its last line); gives the indentation of its lines.
+    fn block_scalar(&self, node: &mut Node) -> usize {
+        let header = skip_trivia(self.text, skip_properties(self.text, node.before));
+        let body = next_line(self.text, header).unwrap_or(self.text.len());
+        let raw = slice(self.text, body, node.end);
+        let raw = slice(raw, 0, raw.rfind('\n').map_or(0, |at| at + 1).max(raw.trim_end_matches(' ').len()));
+        let marks = slice(self.text, header, line_end(self.text, header));
+        let marks = marks.split('#').next().unwrap_or_default();
+        let lines = || raw.lines().filter(|line| !line.trim_matches(' ').is_empty());
+        let indent = match marks.bytes().find(u8::is_ascii_digit) {
+            Some(digit) => self.parent_indentation() + usize::from(digit - b'0'),
+            None => lines().map(indentation).next().unwrap_or(usize::MAX),
+        };
+        let kept = if marks.contains('+') {
+            raw
+        } else {
+            let is_blank = |line: &str| line.trim_matches([' ', '\r', '\n']).is_empty() && indentation(line) <= indent;
+            let blank: usize = raw.split_inclusive('\n').rev().take_while(|line| is_blank(line)).map(str::len).sum();
+            slice(raw, 0, raw.len() - blank)
+        };
+        node.start = header;
+        node.end = match kept.strip_suffix('\n') {
+            Some(kept) => body + kept.strip_suffix('\r').unwrap_or(kept).len(),
+            None if kept.is_empty() => line_end(self.text, header),
+            None => body + kept.len(),
+        };
+        indent
+    }
+
+    /// The indentation that an indentation indicator counts from: that of the innermost block.
+    fn parent_indentation(&self) -> usize {
+        let nodes = self.open.iter().rev().filter_map(|open| self.tree.node(open.node));
+        nodes
+            .filter_map(|node| match node.kind {
+                Kind::Mapping { style: Style::Block, column, .. } => Some(column),
+                Kind::Sequence { style: Style::Block, dash, .. } => Some(column(self.text, dash)),
+                _ => None,
+            })
+            .next()
+            .unwrap_or(0)
+    }
+
+    fn alias(&mut self, anchor: usize, span: &Span) -> Result<(), Refusal> {
+        let target = self.anchors.get(&anchor).copied().unwrap_or_default();
+        let height = self.tree.node(target).map_or(0, |node| node.height);
+        if height == 0 {
+            return Err(Refusal::new(start(span), "the alias stands within what it stands for"));
+        }
+        if let Some(node) = self.tree.nodes.get_mut(target) {
+            node.used = true;
+        }
+        let node = Node {
+            kind: Kind::Alias(target),
+            parent: self.open.last().map(|open| open.node),
+            before: self.before(start(span)),
+            start: start(span),
+            end: end(span),
+            anchor: None,
+            used: false,
+            height,
+        };
+        let id = self.push(node);
+        self.complete(id)
+    }
+
+    fn open(&mut self, kind: Kind, span: &Span, anchor: (usize, Option<String>)) {
+        let before = self.before(start(span));
+        let cursor = match kind {
+            Kind::Sequence { style: Style::Block, .. } => skip_properties(self.text, before),
+            _ => start(span),
+        };
+        let node = Node {
+            kind,
+            parent: self.open.last().map(|open| open.node),
+            before,
+            start: start(span),
+            end: start(span),
+            anchor: anchor.1,
+            used: false,
+            height: 0,
+        };
+        let id = self.push(node);
+        if anchor.0 > 0 {
+            self.anchors.insert(anchor.0, id);
+        }
+        self.open.push(Open { node: id, key: None, names: HashMap::new(), cursor, height: 0 });
+    }
+
+    fn close(&mut self, span: &Span) -> Result<(), Refusal> {
+        let Some(open) = self.open.pop() else { return Ok(()) };
+        if let Some(node) = self.tree.nodes.get_mut(open.node) {
+            let style = match &node.kind {
+                Kind::Sequence { style, .. } | Kind::Mapping { style, .. } => *style,
+                _ => Style::Flow,
+            };
+            node.end = if style == Style::Flow { end(span) } else { open.cursor };
+            node.height = open.height + 1;
+            if node.height > MAX_DEPTH {
+                return Err(Refusal::new(node.start, too_deep()));
+            }
+        }
+        self.complete(open.node)
+    }
+
+    fn push(&mut self, node: Node) -> Id {
+        self.tree.nodes.push(node);
+        self.tree.nodes.len() - 1
+    }
+
+    /// Behind what introduces the node that comes now: a `:`, a `-`, or the beginning of the document.
+    fn before(&mut self, start: usize) -> usize {
+        let Some(open) = self.open.last_mut() else { return self.begin };
+        if let Some(key) = open.key {
+            let end = self.tree.nodes.get(key).map_or(start, |key| key.end);
+            let colon = skip_trivia(self.text, end);
+            return if byte(self.text, colon) == b':' { colon + 1 } else { end };
+        }
+        let Some(Kind::Sequence { style: Style::Block, dash, items }) =
+            self.tree.nodes.get_mut(open.node).map(|node| &mut node.kind)
+        else {
+            return start;
+        };
+        let found = skip_trivia(self.text, open.cursor);
+        if items.is_empty() {
+            *dash = found;
+        }
+        if rest(self.text, found).starts_with('-') { found + 1 } else { start }
+    }
+
+    /// Puts a complete node where it belongs.
+    fn complete(&mut self, id: Id) -> Result<(), Refusal> {
+        let (end, height) = self.tree.node(id).map_or((0, 0), |node| (node.end, node.height));
+        let Some(open) = self.open.last_mut() else {
+            let is_empty = matches!(self.tree.node(id), Some(Node { kind: Kind::Scalar(it), .. })
+                if scalar::resolve(it) == Some(Resolved::Null));
+            if !is_empty {
+                self.tree.roots.push(Root { node: id, end: self.tree.nodes.len() });
+            }
+            return Ok(());
+        };
+        open.cursor = open.cursor.max(end);
+        open.height = open.height.max(height);
+        let parent = open.node;
+        if open.key.is_none() && self.tree.node(parent).is_some_and(|it| matches!(it.kind, Kind::Mapping { .. })) {
+            open.key = Some(id);
+            return Ok(());
+        }
+        let Some(key) = open.key.take() else {
+            if let Some(Node { kind: Kind::Sequence { items, .. }, .. }) = self.tree.nodes.get_mut(parent) {
+                items.push(id);
+            }
+            return Ok(());
+        };
+        let (name, merge) = key_name(&self.tree, key)?;
+        if open.names.insert(name.clone(), ()).is_some() {
+            let at = self.tree.node(key).map_or(0, |key| key.start);
+            return Err(Refusal::new(at, "the key stands here a second time"));
+        }
+        if let Some(Node { kind: Kind::Mapping { entries, .. }, .. }) = self.tree.nodes.get_mut(parent) {
+            entries.push(Entry { key, value: id, name, merge });
+        }
+        Ok(())
+    }
+}
+
+/// A key as kubectl makes a string of it, and whether it is the merge key.
+fn key_name(tree: &Tree, key: Id) -> Result<(String, bool), Refusal> {
+    let at = tree.node(key).map_or(0, |key| key.start);
+    let Some((_, Node { kind: Kind::Scalar(scalar), .. })) = tree.resolved(key) else {
+        return Err(Refusal::new(at, "the key is not a string"));
+    };
+    let merge = scalar.form == Form::Plain && scalar.tag.is_none() && scalar.text == "<<";
+    match scalar::resolve(scalar) {
+        Some(Resolved::Text) => Ok((scalar.text.clone(), merge)),
+        Some(Resolved::Bool(value)) => Ok((value.to_string(), false)),
+        Some(Resolved::Integer(value)) if i64::try_from(value).is_ok() => Ok((value.to_string(), false)),
+        _ => Err(Refusal::new(at, "the key is not a string; quote it")),
+    }
+}
