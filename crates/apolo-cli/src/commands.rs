@@ -1,0 +1,5 @@
+//! The commands, one a file.
+
+pub(crate) mod completion;
+pub(crate) mod inject;
+pub(crate) mod version;

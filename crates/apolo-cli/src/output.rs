@@ -1,0 +1,118 @@
+//! The only writer: results to standard output, everything else to standard error.
+//!
+//! Whatever comes from files or a cluster is made visible before it reaches a terminal: control characters, and those that
+//! turn the direction of a text, are written as escapes.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+
+/// When to colour what is told.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl From<Color> for ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
+/// Where a command writes.
+pub(crate) struct Output {
+    quiet: bool,
+    told: AutoStream<io::Stderr>,
+}
+
+impl Output {
+    /// A writer to the standard streams of the process.
+    #[must_use]
+    pub(crate) fn new(quiet: bool, color: Color) -> Self {
+        Self { quiet, told: AutoStream::new(io::stderr(), color.into()) }
+    }
+
+    /// Writes a result to standard output, as it is.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn result(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
+
+    /// Tells how it goes, a line; not where only errors are wanted.
+    pub(crate) fn note(&mut self, text: &str) {
+        if !self.quiet {
+            self.tell("", Style::new(), text);
+        }
+    }
+
+    /// Warns of something that is not wrong here, but may be elsewhere.
+    pub(crate) fn warning(&mut self, text: &str) {
+        if !self.quiet {
+            self.tell("warning: ", AnsiColor::Yellow.on_default().bold(), text);
+        }
+    }
+
+    /// Tells what went wrong, and where.
+    pub(crate) fn error(&mut self, text: &str) {
+        self.tell("error: ", AnsiColor::Red.on_default().bold(), text);
+    }
+
+    /// Tells a mistake, which begins with its place.
+    pub(crate) fn mistake(&mut self, text: &str) {
+        self.tell("", Style::new(), text);
+    }
+
+    /// Tells what mends it.
+    pub(crate) fn hint(&mut self, text: &str) {
+        self.tell("hint: ", AnsiColor::Cyan.on_default().bold(), text);
+    }
+
+    /// Nothing can be told where standard error is closed.
+    fn tell(&mut self, label: &str, style: Style, text: &str) {
+        let _ = writeln!(self.told, "{style}{label}{style:#}{}", visible(text));
+    }
+}
+
+/// A text in which every character is seen for what it is.
+fn visible(text: &str) -> Cow<'_, str> {
+    let hidden = |character: char| {
+        character.is_control() && character != '\n'
+            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |character: char| match character {
+        it if hidden(it) => it.escape_unicode().to_string(),
+        it => it.to_string(),
+    };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        assert_eq!(visible("a\u{1b}[31mb\u{202e}c"), r"a\u{1b}[31mb\u{202e}c");
+        assert!(matches!(visible("zoë …\n"), Cow::Borrowed(_)));
+    }
+}
