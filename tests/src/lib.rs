@@ -17,6 +17,7 @@
 #![allow(clippy::print_stderr, reason = "a failed test tells on stderr what was in its namespace")]
 
 pub mod authority;
+pub mod binaries;
 pub mod cluster;
 pub mod command;
 pub mod control_plane;

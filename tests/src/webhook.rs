@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     authority::{self, CertificatePair},
+    binaries,
     cluster::server::{self, Server},
     command,
     control_plane::{self, ControlPlane},
@@ -238,14 +239,9 @@ impl Webhook {
 /// # Errors
 /// When it is not there.
 pub fn binary() -> Result<PathBuf, Error> {
-    let beside = || {
-        let program = std::env::current_exe()?;
-        let folder = program.ancestors().find(|folder| folder.join(BINARY).is_file());
-        folder.map(|folder| folder.join(BINARY)).ok_or(io::ErrorKind::NotFound.into())
-    };
     match std::env::var_os(BINARY_PATH) {
         Some(path) => std::fs::canonicalize(&path).map_err(|source| Error::Binary { path: path.into(), source }),
-        None => beside().map_err(|source| Error::Binary { path: PathBuf::from("target"), source }),
+        None => binaries::built(BINARY).map_err(|source| Error::Binary { path: PathBuf::from("target"), source }),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Documents that are made from others are up to date: `make generate` writes them, `make verify` checks them.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -52,12 +55,25 @@ fn the_workload_table_of_the_chart_is_that_of_the_webhook() -> anyhow::Result<()
 fn the_reference_of_the_servers_is_what_their_help_says() -> anyhow::Result<()> {
     let mut page = String::from("# apolo-secrets\n\nThe servers, one binary. Generated from its `--help`.\n");
     for arguments in [&["--help"][..], &["webhook", "--help"]] {
-        let binary = apolo_tests::webhook::binary()?;
-        let help = Command::new(binary).args(arguments).env_clear().env("COLUMNS", "120").output()?;
-        let title = [&["apolo-secrets"], arguments].concat().join(" ");
-        page.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", String::from_utf8(help.stdout)?.trim_end()));
+        page.push_str(&help(&apolo_tests::webhook::binary()?, "apolo-secrets", arguments)?);
     }
     check("docs/reference/apolo-secrets.md", &page)
+}
+
+#[test]
+fn the_reference_of_the_command_is_what_its_help_says() -> anyhow::Result<()> {
+    let mut page = String::from("# apolo\n\nThe command. Generated from its `--help`.\n");
+    for arguments in [&["--help"][..], &["inject", "--help"], &["completion", "--help"], &["version", "--help"]] {
+        page.push_str(&help(&apolo_tests::binaries::built("apolo")?, "apolo", arguments)?);
+    }
+    check("docs/reference/apolo.md", &page)
+}
+
+/// The help of a binary, as a section of a page.
+fn help(binary: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<String> {
+    let help = Command::new(binary).args(arguments).env_clear().env("COLUMNS", "120").output()?;
+    let title = [&[name], arguments].concat().join(" ");
+    Ok(format!("\n## {title}\n\n```text\n{}\n```\n", String::from_utf8(help.stdout)?.trim_end()))
 }
 
 #[test]
