@@ -16,6 +16,7 @@
 //! ```
 #![allow(clippy::print_stderr, reason = "a failed test tells on stderr what was in its namespace")]
 
+pub mod asked;
 pub mod authority;
 pub mod binaries;
 pub mod cluster;
