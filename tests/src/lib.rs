@@ -23,6 +23,7 @@ pub mod cluster;
 pub mod command;
 pub mod control_plane;
 pub mod eventually;
+pub mod examples;
 pub mod kinds;
 pub mod mistakes;
 pub mod namespace;

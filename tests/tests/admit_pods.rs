@@ -265,23 +265,6 @@ async fn kube_system_and_our_own_namespace_are_left_alone() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn the_examples_do_what_they_say() -> anyhow::Result<()> {
-    with_namespace(async |ns| {
-        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples"))? {
-            let file = entry?.path();
-            let file = file.to_str().context("no path")?;
-            let applied = command::run(ns.kubectl(["apply", "--namespace", &ns.name, "--filename", file]), "").await?;
-            let refused = file.ends_with("mistakes.yaml");
-            assert_eq!(applied.status.success(), !refused, "{file}: {}", applied.stderr);
-        }
-        let pod = ns.api::<Pod>().get("shortest").await?;
-        assert_eq!(pod.annotations()[CONTAINERS], "main");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
 async fn another_owners_secret_is_refused_in_words() -> anyhow::Result<()> {
     with_namespace(async |ns| {
         let bob = ns.person("bob").await?;
