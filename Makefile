@@ -31,7 +31,7 @@ lint: ## Check format, lints, the chart and, where cargo-deny is installed, the 
 fmt: ## Format the sources
 	$(CARGO) fmt --all
 
-generate: ## Write the files that are made from others (docs/reference)
+generate: ## Write the files that are made from others (docs/reference, docs/EXAMPLES.md)
 	APOLO_GENERATE=1 $(CARGO) test --locked --quiet --package apolo-tests --test documents
 
 verify: ## Check that the generated files are up to date

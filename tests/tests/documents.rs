@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use apolo_tests::examples::Example;
 use serde::Deserialize;
 
 const GENERATE: &str = "APOLO_GENERATE";
@@ -60,6 +61,36 @@ fn the_reference_of_the_servers_is_what_their_help_says() -> anyhow::Result<()> 
     check("docs/reference/apolo-secrets.md", &page)
 }
 
+/// The parts of docs/EXAMPLES.md: a folder of `examples`, its title, and what is to be said of all that is in it.
+const PARTS: &[(&str, &str, &str)] = &[
+    ("", "First", "The shortest forms, and what a mistake looks like."),
+    ("pods", "Pods", "One Pod: where a secret can go, and who in the Pod gets it."),
+    (
+        "jobs",
+        "Jobs",
+        "Work that ends. The annotations belong to the Pod template: `spec.template.metadata`, and in a CronJob\n\
+         `spec.jobTemplate.spec.template.metadata`.",
+    ),
+    ("services", "Services", "What keeps running. The annotations belong to `spec.template.metadata`."),
+    (
+        "training",
+        "Training",
+        "Kinds that operators bring: KubeRay, JobSet, Kubeflow. Their Pods are made from Pod templates as all others are, so that\n\
+         it is enough to know where the template is.",
+    ),
+    (
+        "workflows",
+        "Workflows",
+        "Argo Workflows, whose templates are not Pod templates but have the metadata of their Pods.",
+    ),
+    ("shared", "Shared secrets", "Secrets of another namespace. This version refuses them: sharing is not there yet."),
+    (
+        "mistakes",
+        "Mistakes",
+        "What is refused, with all that is wrong at once. More are in [reference/mistakes.md](reference/mistakes.md).",
+    ),
+];
+
 #[test]
 fn the_reference_of_the_command_is_what_its_help_says() -> anyhow::Result<()> {
     let mut page = String::from("# apolo\n\nThe command. Generated from its `--help`.\n");
@@ -77,10 +108,75 @@ fn help(binary: &Path, name: &str, arguments: &[&str]) -> anyhow::Result<String>
 }
 
 #[test]
-fn the_readme_quotes_the_examples_as_they_are() -> anyhow::Result<()> {
-    let readme = std::fs::read_to_string(root().join("README.md"))?;
-    let example = std::fs::read_to_string(root().join("examples/job.yaml"))?;
-    let quoted: String = example.lines().skip(1).map(|line| format!("{line}\n")).collect();
-    assert!(readme.contains(&quoted), "README.md does not quote examples/job.yaml as it is");
+fn the_page_of_examples_is_what_the_examples_say() -> anyhow::Result<()> {
+    let examples = Example::all()?;
+    let (mut index, mut body) = (String::new(), String::new());
+    let mut shown = 0;
+    for (folder, title, words) in PARTS {
+        index.push_str(&format!("\n**{title}**\n\n"));
+        body.push_str(&format!("\n## {title}\n\n{words}\n"));
+        for example in examples.iter().filter(|example| example.folder() == *folder) {
+            let (name, story) = (&example.name, example.story());
+            let anchor: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+            let words = story.replace('\n', " ");
+            let first = words.split(". ").next().unwrap_or_default().trim_end_matches('.');
+            index.push_str(&format!("- [{name}](#{anchor}): {first}\n"));
+            let manifest = example.manifest();
+            body.push_str(&format!("\n### [{name}](../examples/{name})\n\n{story}\n\n```yaml\n{manifest}```\n"));
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, examples.len(), "a folder of examples has no part in docs/EXAMPLES.md");
+    let page = format!(
+        "# Examples\n\nManifests to copy. The tests apply each of them to a real API server, twice, and look whether its Pods have what it \
+         asks for;\nwhat says that it is refused has to be.\n\nA key is the name of an ordinary Secret in the Pod's own namespace, with one entry of that name:\n\n    \
+         kubectl create secret generic KEY --from-file=KEY=./file\n\nThis page is generated from `examples`, comments and all.\n\
+         {index}{body}"
+    );
+    check("docs/EXAMPLES.md", &page)
+}
+
+#[test]
+fn each_example_says_what_it_is() -> anyhow::Result<()> {
+    for example in Example::all()? {
+        assert!(!example.story().is_empty(), "{}: it has no comment on top", example.name);
+        assert!(example.manifest().contains("secrets.apolo.us/"), "{}: it asks for nothing", example.name);
+    }
+    Ok(())
+}
+
+/// The blocks of YAML in a document, each with the name of the example that is linked last above it, after the block before.
+fn quotes(document: &str) -> Vec<(String, &str)> {
+    let mut quotes = Vec::new();
+    // Every second part is the inside of a block.
+    let parts: Vec<&str> = document.split("\n```").collect();
+    for pair in parts.chunks_exact(2) {
+        let [text, block] = pair else { continue };
+        let name = text.rsplit_once("examples/").and_then(|(_, link)| link.split_once(".yaml)"));
+        if let (Some((name, _)), Some(yaml)) = (name, block.strip_prefix("yaml\n")) {
+            quotes.push((format!("{name}.yaml"), yaml));
+        }
+    }
+    quotes
+}
+
+#[test]
+fn the_documents_quote_the_examples_as_they_are() -> anyhow::Result<()> {
+    let examples = Example::all()?;
+    let mut pages = vec![root().join("README.md")];
+    for entry in std::fs::read_dir(root().join("docs"))? {
+        pages.push(entry?.path());
+    }
+    let mut quoted = 0;
+    // The page of examples is made of them.
+    for page in pages.iter().filter(|page| page.is_file() && !page.ends_with("EXAMPLES.md")) {
+        for (name, yaml) in quotes(&std::fs::read_to_string(page)?) {
+            let example = examples.iter().find(|example| example.name == name);
+            let example = example.with_context(|| format!("{}: there is no examples/{name}", page.display()))?;
+            assert_eq!(yaml, example.manifest().trim_end(), "{}", page.display());
+            quoted += 1;
+        }
+    }
+    assert!(quoted > 0, "no document quotes an example");
     Ok(())
 }
