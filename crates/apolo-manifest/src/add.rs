@@ -56,7 +56,8 @@ pub(crate) fn add(
 #[derive(Debug)]
 struct Insertion {
     at: usize,
-    /// Of two at one place, the one that belongs deeper comes first.
+    /// Of two at one place, the one that belongs deeper comes first. A list may stand in the column of the keys around it,
+    /// and is deeper still: so this is twice the column, and one more for a list.
     depth: usize,
     text: String,
 }
@@ -341,13 +342,11 @@ impl<'a> Writing<'a> {
         if *style == Style::Block {
             let place = self.behind(node);
             let block = self.block(&place, self.habits.near(self.tree, id));
-            return vec![place.insertion(self, *column, block.entries(*column, entries.iter().copied()))];
+            return vec![place.insertion(self, 2 * column, block.entries(*column, entries.iter().copied()))];
         }
         let last = there.last().and_then(|entry| Some((self.tree.node(entry.key)?, self.tree.node(entry.value)?)));
-        let tight = last.is_some_and(|(key, value)| value.before == value.start && byte(self.text, key.end) == b':');
         let quoted = last.is_some_and(|(key, _)| byte(self.text, key.start) == b'"');
-        let flow =
-            Flow { is_json: self.manifest.is_json || quoted, is_tight: self.manifest.is_json && tight, lines: None };
+        let flow = Flow { is_json: self.manifest.is_json || quoted, is_tight: self.is_tight(node), lines: None };
         let parts = |flow: &Flow| entries.iter().map(|(name, value)| flow.entry(name, value)).collect();
         self.flow(node, last.map(|(key, value)| (key.start, value.end)), flow, parts)
     }
@@ -361,11 +360,11 @@ impl<'a> Writing<'a> {
             let habits = Habits { item: width.unwrap_or(self.habits.item), ..self.habits };
             let column = column(self.text, *dash);
             let block = self.block(&place, habits);
-            return vec![place.insertion(self, column, block.items(column, items.iter().copied()))];
+            return vec![place.insertion(self, 2 * column + 1, block.items(column, items.iter().copied()))];
         }
         let last = there.last().and_then(|item| self.tree.node(*item));
         let quoted = last.is_some_and(|item| byte(self.text, item.start) == b'"');
-        let flow = Flow { is_json: self.manifest.is_json || quoted, ..Flow::default() };
+        let flow = Flow { is_json: self.manifest.is_json || quoted, is_tight: self.is_tight(node), lines: None };
         let parts = |flow: &Flow| items.iter().map(|value| flow.value(value)).collect();
         self.flow(node, last.map(|item| (item.start, item.end)), flow, parts)
     }
@@ -383,7 +382,7 @@ impl<'a> Writing<'a> {
                 let mut text = String::new();
                 block.value(&mut text, *column, value);
                 let text = text.strip_prefix(block.line_break).unwrap_or(&text).to_owned();
-                vec![place.insertion(self, column + 1, text)]
+                vec![place.insertion(self, 2 * column + 1, text)]
             }
             _ => vec![Insertion { at: node.end, depth: 0, text: format!(" {}", Flow::default().value(value)) }],
         }
@@ -435,7 +434,9 @@ impl<'a> Writing<'a> {
         }
         let begin = format!("{}{}", self.line_break, slice(self.text, line_start(self.text, start), start));
         let step = self.flow_step(node, &begin);
-        let flow = Flow { lines: Some((begin.clone(), step)), ..flow };
+        let is_compact =
+            matches!(byte(self.text, end - 1), b'}' | b']') && !slice(self.text, start, end).contains('\n');
+        let flow = Flow { lines: (!is_compact).then(|| (begin.clone(), step)), ..flow };
         let parts: Vec<String> = parts(&flow);
         let (behind, closing) = comma.map_or((end, ""), |comma| (comma + 1, ","));
         let text = format!("{begin}{}{closing}", parts.join(&format!(",{begin}")));
@@ -449,6 +450,24 @@ impl<'a> Writing<'a> {
         vec![Insertion { at, depth, text: format!("{comma}{text}") }]
     }
 
+    /// Whether no blanks stand around the `:` of a JSON file here.
+    fn is_tight(&self, node: &Node) -> bool {
+        let mut node = node;
+        while let Some(parent) = node.parent.and_then(|parent| self.tree.node(parent)) {
+            if matches!(parent.kind, Kind::Mapping { .. }) {
+                break;
+            }
+            node = parent;
+        }
+        let value = match &node.kind {
+            Kind::Mapping { entries, .. } if node.parent.is_none() => {
+                entries.first().and_then(|entry| self.tree.node(entry.value)).unwrap_or(node)
+            }
+            _ => node,
+        };
+        self.manifest.is_json && value.before == value.start
+    }
+
     /// How empty brackets are filled: over several lines where those around them are.
     fn like_outside(&self, node: &Node, flow: Flow) -> Flow {
         let outside = node.parent.and_then(|parent| self.tree.node(parent));
@@ -457,7 +476,6 @@ impl<'a> Writing<'a> {
         };
         let Some(outside) = outside.filter(|outside| !is_block(outside)) else { return flow };
         let first = skip_trivia(self.text, outside.start + 1);
-        let is_tight = self.manifest.is_json && node.before == node.start;
         let is_json = flow.is_json || byte(self.text, first) == b'"';
         let lines = (line_start(self.text, first) > outside.start).then(|| {
             let start = line_start(self.text, node.start);
@@ -467,7 +485,7 @@ impl<'a> Writing<'a> {
             let step = self.flow_step(outside, &begin);
             (begin, step)
         });
-        Flow { is_json, is_tight, lines }
+        Flow { is_json, lines, ..flow }
     }
 
     /// What a line within brackets has more in front than the line of the brackets themselves.

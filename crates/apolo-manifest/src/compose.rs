@@ -82,6 +82,10 @@ fn syntax_error(text: &str, error: &granit_parser::ScanError) -> Refusal {
         | ErrorKind::TabInPlainScalar => "a tab cannot be used as indentation; use blanks".to_owned(),
         ErrorKind::UnknownAnchor => "the alias has no anchor before it".to_owned(),
         ErrorKind::RecursionLimitExceeded => too_deep(),
+        ErrorKind::ExpectedDocumentStart => {
+            "this does not belong to what stands before it: its indentation does not fit, or a line \"---\" is missing"
+                .to_owned()
+        }
         ErrorKind::UnexpectedCharacter { .. } if byte(text, at) == b'\t' => {
             "a tab cannot be used as indentation; use blanks".to_owned()
         }
@@ -327,12 +331,7 @@ impl Composer<'_> {
     fn complete(&mut self, id: Id) -> Result<(), Refusal> {
         let (end, height) = self.tree.node(id).map_or((0, 0), |node| (node.end, node.height));
         let Some(open) = self.open.last_mut() else {
-            let is_empty = matches!(self.tree.node(id), Some(Node { kind: Kind::Scalar(it), .. })
-                if scalar::resolve(it) == Some(Resolved::Null));
-            if !is_empty {
-                self.tree.roots.push(Root { node: id, end: self.tree.nodes.len() });
-            }
-            return Ok(());
+            return self.complete_document(id);
         };
         open.cursor = open.cursor.max(end);
         open.height = open.height.max(height);
@@ -347,6 +346,7 @@ impl Composer<'_> {
             }
             return Ok(());
         };
+        check_colon(self.text, &self.tree, parent, key)?;
         let (name, merge) = key_name(&self.tree, key)?;
         if open.names.insert(name.clone(), ()).is_some() {
             let at = self.tree.node(key).map_or(0, |key| key.start);
@@ -356,6 +356,19 @@ impl Composer<'_> {
             entries.push(Entry { key, value: id, name, merge });
         }
         Ok(())
+    }
+
+    fn complete_document(&mut self, id: Id) -> Result<(), Refusal> {
+        match self.tree.node(id) {
+            Some(Node { kind: Kind::Scalar(it), .. }) if scalar::resolve(it) == Some(Resolved::Null) => Ok(()),
+            Some(Node { kind: Kind::Scalar(_), start, .. }) => {
+                Err(Refusal::new(*start, "the document is not a mapping"))
+            }
+            _ => {
+                self.tree.roots.push(Root { node: id, end: self.tree.nodes.len() });
+                Ok(())
+            }
+        }
     }
 }
 
@@ -372,4 +385,19 @@ fn key_name(tree: &Tree, key: Id) -> Result<(String, bool), Refusal> {
         Some(Resolved::Integer(value)) if i64::try_from(value).is_ok() => Ok((value.to_string(), false)),
         _ => Err(Refusal::new(at, "the key is not a string; quote it")),
     }
+}
+
+/// In brackets, kubectl takes a `:` without a blank behind it as a part of a plain key.
+fn check_colon(text: &str, tree: &Tree, mapping: Id, key: Id) -> Result<(), Refusal> {
+    let is_block = matches!(tree.node(mapping), Some(Node { kind: Kind::Mapping { style: Style::Block, .. }, .. }));
+    let Some(Node { kind: Kind::Scalar(Scalar { form: Form::Plain, .. }) | Kind::Alias(_), end, .. }) = tree.node(key)
+    else {
+        return Ok(());
+    };
+    let colon = skip_trivia(text, *end);
+    let is_close = byte(text, colon) == b':' && matches!(byte(text, colon + 1), b',' | b'[' | b']' | b'{' | b'}');
+    if is_close && !is_block {
+        return Err(Refusal::new(colon, "kubectl takes this \":\" as a part of the key; put a blank behind it"));
+    }
+    Ok(())
 }

@@ -19,6 +19,11 @@ pub(crate) fn is_likely(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
+/// Whether the text begins as JSON objects do, and YAML in brackets seldom does.
+pub(crate) fn is_certain(text: &str) -> bool {
+    text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
+}
+
 /// Reads all values of a file.
 pub(crate) fn read(text: &str) -> Result<Tree, Failure> {
     let mut reader = Reader { text, at: 0, tree: Tree::default() };

@@ -81,7 +81,13 @@ fn parse(text: &str) -> Result<(bool, Tree), Refusal> {
     }
     let tree = syntax::check(text).and_then(|()| compose(text));
     tree.map(|tree| (false, tree)).map_err(|refusal| {
-        if refusal.at < not_json { Refusal::new(not_json, "this is neither JSON nor YAML") } else { refusal }
+        if syntax::is_template(text, refusal.at) {
+            Refusal::new(refusal.at, "this is a template, not a manifest; give it what helm template prints")
+        } else if refusal.at < not_json && json::is_certain(text) {
+            Refusal::new(not_json, "this is neither JSON nor YAML")
+        } else {
+            refusal
+        }
     })
 }
 

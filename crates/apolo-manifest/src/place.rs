@@ -151,7 +151,10 @@ fn escape(text: &str) -> (usize, usize) {
         b'U' => (10, width(hex(2, 8))),
         b'N' | b'_' => (2, 2),
         b'L' | b'P' => (2, 3),
-        b'\r' | b'\n' => (1 + text.get(1..).map_or(0, |it| it.len() - it.trim_start().len()), 0),
+        b'\r' | b'\n' => {
+            let line = text.find('\n').map_or(text.len(), |at| at + 1);
+            (line + rest(text, line).len() - rest(text, line).trim_start_matches([' ', '\t']).len(), 0)
+        }
         _ => (2, 1),
     }
 }

@@ -2,7 +2,7 @@
 //! and the lines that separate documents.
 
 use crate::error::Refusal;
-use crate::text::slice;
+use crate::text::{line_end, line_start, slice};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
@@ -39,6 +39,11 @@ pub(crate) fn check(text: &str) -> Result<(), Refusal> {
         }
     }
     separators(text)
+}
+
+/// Whether the line of a refusal has the marks of a Helm template.
+pub(crate) fn is_template(text: &str, at: usize) -> bool {
+    slice(text, line_start(text, at), line_end(text, at)).contains("{{")
 }
 
 /// What goyaml takes anywhere, but for the line breaks.

@@ -14,14 +14,14 @@ const MAX_ALIASED: usize = 8 << 20;
 
 /// The JSON of a document.
 pub(crate) fn value(tree: &Tree, root: Id) -> Result<Value, Refusal> {
-    Reading { tree, aliased: 0, within: 0 }.value(root)
+    Reading { tree, aliased: 0, within: Vec::new() }.value(root)
 }
 
 struct Reading<'a> {
     tree: &'a Tree,
     aliased: usize,
-    /// In how many aliases we are.
-    within: usize,
+    /// The aliases and merge keys that we are in, outermost first.
+    within: Vec<usize>,
 }
 
 impl Reading<'_> {
@@ -30,23 +30,23 @@ impl Reading<'_> {
         let Some(node) = tree.node(id) else { return Ok(Value::Null) };
         match &node.kind {
             Kind::Scalar(scalar) => {
-                self.spend(node, scalar.text.len())?;
+                self.spend(scalar.text.len())?;
                 scalar_value(scalar).ok_or_else(|| Refusal::new(node.start, unreadable(scalar)))
             }
             Kind::Sequence { items, .. } => {
-                self.spend(node, 0)?;
+                self.spend(0)?;
                 items.iter().map(|item| self.value(*item)).collect()
             }
             Kind::Mapping { entries, .. } => {
-                self.spend(node, 0)?;
+                self.spend(0)?;
                 let mut map = Map::new();
                 self.fill(&mut map, entries)?;
                 Ok(Value::Object(map))
             }
             Kind::Alias(target) => {
-                self.within += 1;
+                self.within.push(node.start);
                 let value = self.value(*target);
-                self.within -= 1;
+                self.within.pop();
                 value
             }
         }
@@ -77,20 +77,19 @@ impl Reading<'_> {
             let Some((_, Node { kind: Kind::Mapping { entries, .. }, .. })) = tree.resolved(source) else {
                 return Err(Refusal::new(at, "what is merged must be a mapping, or a list of them"));
             };
-            self.within += 1;
+            self.within.push(at);
             self.fill(map, entries)?;
-            self.within -= 1;
+            self.within.pop();
         }
         Ok(())
     }
 
     /// Bounds what aliases can make of a small file.
-    fn spend(&mut self, node: &Node, bytes: usize) -> Result<(), Refusal> {
-        if self.within > 0 {
-            self.aliased += bytes + 64;
-            if self.aliased > MAX_ALIASED {
-                return Err(Refusal::new(node.start, "the aliases of this document make too much of it"));
-            }
+    fn spend(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let Some(outermost) = self.within.first() else { return Ok(()) };
+        self.aliased += bytes + 64;
+        if self.aliased > MAX_ALIASED {
+            return Err(Refusal::new(*outermost, "the aliases of this document make too much of it"));
         }
         Ok(())
     }
