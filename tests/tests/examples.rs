@@ -5,7 +5,10 @@ use std::collections::HashMap;
 
 use anyhow::{Context, anyhow, ensure};
 use apolo_tests::{
-    asked, command,
+    asked,
+    binaries::apolo,
+    cluster::Cluster,
+    command,
     eventually::eventually,
     examples::Example,
     namespace::{Namespace, with_namespace},
@@ -57,6 +60,77 @@ async fn each_is_accepted_twice_and_its_pods_have_what_it_asks_for() -> anyhow::
         Ok(())
     })
     .await
+}
+
+/// Kinds whose Pods are put together from several objects, so that `apolo inject` checks them and adds nothing.
+const ONLY_CHECKED: [&str; 2] = ["TrainJob", "Workflow"];
+
+#[tokio::test]
+async fn what_inject_prints_becomes_the_same_pods_where_the_hooks_are_not_installed() -> anyhow::Result<()> {
+    let examples: Vec<Example> =
+        Example::all()?.into_iter().filter(|example| !example.is_mistaken() && !example.is_shared()).collect();
+    let hooked = with_namespace(async |ns| {
+        ns.add_presets().await?;
+        kubectl(&ns, "apply", &[], &examples).await?;
+        pods(&ns, &examples).await
+    })
+    .await?;
+    let cluster = Cluster::start().await?;
+    let injected = cluster
+        .with_namespace(async |ns| {
+            ns.add_presets().await?;
+            let files: Vec<&str> = examples.iter().filter_map(|example| example.path.to_str()).collect();
+            let inject = apolo(&[&["inject", "--filename"], files.as_slice()].concat())?;
+            let injected = command::run(inject, "").await?;
+            ensure!(injected.status.success(), "{}", injected.stderr);
+            let applied = ns.kubectl(["apply", "--namespace", &ns.name, "--filename=-"]);
+            let applied = command::run(applied, injected.stdout).await?;
+            ensure!(applied.status.success(), "{}", applied.stderr);
+            pods(&ns, &examples).await
+        })
+        .await?;
+    assert!(hooked.len() >= examples.len() - ONLY_CHECKED.len(), "{} Pods", hooked.len());
+    assert_eq!(hooked.len(), injected.len());
+    for ((title, hooked), (other, injected)) in hooked.into_iter().zip(injected) {
+        assert_eq!((&title, hooked), (&other, injected), "{title}");
+    }
+    Ok(())
+}
+
+/// What there is of the Pods of these files, each with the object that it is of: their spec and our annotations, without what
+/// others add.
+async fn pods(ns: &Namespace, examples: &[Example]) -> anyhow::Result<Vec<(String, Value)>> {
+    let mut pods = Vec::new();
+    for object in live(ns, examples).await? {
+        let of_a_template = templates(&submitted(&object)?);
+        for template in of_a_template.iter().filter(|_| !ONLY_CHECKED.iter().any(|kind| object["kind"] == *kind)) {
+            let pod = serde_json::to_value(pod_of(ns, &object, template).await?)?;
+            let mut annotations = pod["metadata"]["annotations"].clone();
+            if let Some(annotations) = annotations.as_object_mut() {
+                annotations.retain(|name, _| name.starts_with(OURS));
+            }
+            pods.push((title(&object), json!({"annotations": annotations, "spec": without_additions(&pod["spec"])})));
+        }
+    }
+    Ok(pods)
+}
+
+/// A value without the volume of the service account's token, which has a random name, and its mounts, and without what the
+/// Job controller tells each Pod of an indexed Job.
+fn without_additions(value: &Value) -> Value {
+    let is_addition = |value: &Value| {
+        let name = value["name"].as_str().unwrap_or_default();
+        name.starts_with("kube-api-access-") || name == "JOB_COMPLETION_INDEX"
+    };
+    match value {
+        Value::Array(items) => items.iter().filter(|item| !is_addition(item)).map(without_additions).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), without_additions(value)));
+            // A list in which nothing else was is none.
+            Value::Object(fields.filter(|(name, value)| name != "hostname" && *value != json!([])).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 #[tokio::test]
