@@ -35,6 +35,7 @@ async fn every_mistake_is_refused_in_its_words() -> anyhow::Result<()> {
     let rows = mistakes::rows()?;
     assert!(rows.len() > 30, "{} rows", rows.len());
     with_namespace(async |ns| {
+        ns.add_presets().await?;
         for row in &rows {
             let object = row.object();
             assert_refused(&ns, &row.name, &object, &hook_of(row, &object)?, row.says()).await?;

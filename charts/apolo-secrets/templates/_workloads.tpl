@@ -15,12 +15,16 @@
 {{- .resource | default (printf "%ss" (lower .kind)) -}}
 {{- end -}}
 
-{{/* The steps of the path of a template, as {steps: […], metadata: whether the end is metadata itself}. */}}
+{{/* The steps of the path of a template, and where annotations are in one, as {steps: […], annotations: […]}. */}}
 {{- define "apolo-secrets.workload.steps" -}}
 {{- $path := . -}}
-{{- $form := "template" -}}
-{{- if kindIs "map" . }}{{ $path = .path }}{{ $form = .form }}{{ end -}}
-{{- dict "steps" (replace "[*]" ".[*]" $path | splitList ".") "metadata" (eq $form "metadata") | toJson -}}
+{{- $annotations := list ".?metadata.?annotations" -}}
+{{- if kindIs "map" . -}}
+  {{- $path = .path -}}
+  {{- if eq .form "metadata" }}{{ $annotations = list ".?annotations" }}{{ end -}}
+  {{- if eq .form "argo" }}{{ $annotations = append $annotations ".?annotations" }}{{ end -}}
+{{- end -}}
+{{- dict "steps" (replace "[*]" ".[*]" $path | splitList ".") "annotations" $annotations | toJson -}}
 {{- end -}}
 
 {{/* A CEL expression: whether the annotations at `.` (an optional) have one of ours. */}}
@@ -34,11 +38,15 @@ expression of where it stands, `depth` the number of steps that led there.
 */}}
 {{- define "apolo-secrets.workload.bears" -}}
 {{- if not .steps -}}
-  {{- include "apolo-secrets.workload.has" (printf "%s%s.?annotations" .at (ternary "" ".?metadata" .metadata)) -}}
+  {{- $at := .at -}}
+  {{- range $index, $annotations := .annotations -}}
+    {{- if $index }} || {{ end -}}
+    {{- include "apolo-secrets.workload.has" (printf "%s%s" $at $annotations) -}}
+  {{- end -}}
 {{- else -}}
   {{- $step := first .steps -}}
   {{- $var := printf "v%d" (int .depth) -}}
-  {{- $next := dict "steps" (rest .steps) "metadata" .metadata "depth" (add1 .depth) -}}
+  {{- $next := dict "steps" (rest .steps) "annotations" .annotations "depth" (add1 .depth) -}}
   {{- if eq $step "[*]" -}}
     {{- $inner := include "apolo-secrets.workload.bears" (set $next "at" $var) -}}
     {{- printf "%s.optMap(l, l != null && l.exists(%s, %s)).orValue(false)" .at $var $inner -}}
@@ -79,7 +87,7 @@ expression of where it stands, `depth` the number of steps that led there.
 {{- $differs := list "request.operation == 'CREATE'" -}}
 {{- range .templates -}}
   {{- $path := include "apolo-secrets.workload.steps" . | fromJson -}}
-  {{- $bears = append $bears (include "apolo-secrets.workload.bears" (dict "steps" $path.steps "metadata" $path.metadata "depth" 0 "at" "object")) -}}
+  {{- $bears = append $bears (include "apolo-secrets.workload.bears" (dict "steps" $path.steps "annotations" $path.annotations "depth" 0 "at" "object")) -}}
   {{- $templates := include "apolo-secrets.workload.templates" (dict "steps" $path.steps "depth" 0 "at" "object") -}}
   {{- $before := include "apolo-secrets.workload.templates" (dict "steps" $path.steps "depth" 0 "at" "oldObject") -}}
   {{- $differs = append $differs (printf "%s != %s" $templates $before) -}}

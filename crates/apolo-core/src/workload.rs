@@ -39,7 +39,7 @@ pub struct Workload<'a> {
 pub struct Above<'a> {
     /// The path of what bears it; empty for the object itself.
     pub path: String,
-    /// The same as a JSON Pointer (RFC 6901).
+    /// Where its annotations are, as a JSON Pointer (RFC 6901).
     pub pointer: String,
     /// The steps of the template's path that lead there.
     pattern: &'a [Step],
@@ -84,6 +84,11 @@ impl<'a> Workload<'a> {
             for above in found.above {
                 if !workload.above.iter().any(|it| it.path == above.path) {
                     workload.above.push(above);
+                }
+            }
+            if column.form == Form::Argo {
+                for end in &found.ends {
+                    workload.above.extend(argo::beside(end, column.path.steps())?);
                 }
             }
             let templates = found.ends.into_iter();

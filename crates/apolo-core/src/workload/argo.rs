@@ -4,7 +4,10 @@
 
 use serde::Deserialize;
 
-use crate::pod::{Container, List, Metadata, Pod, Spec, Volume};
+use super::descend::End;
+use super::path::Step;
+use super::{Above, FormError};
+use crate::pod::{Container, List, Metadata, Notes, Pod, Spec, Volume};
 use crate::text::Text;
 
 /// What Argo calls the container of a template.
@@ -17,6 +20,24 @@ const PLACEHOLDER: &str = "{{";
 pub(super) fn known(mut metadata: Metadata<'_>) -> Metadata<'_> {
     metadata.annotations.keep(|value| !value.contains(PLACEHOLDER));
     metadata
+}
+
+/// What a template bears beside its metadata: annotations of its own, which no Pod gets.
+pub(super) fn beside<'a>(template: &End<'a>, pattern: &'a [Step]) -> Result<Option<Above<'a>>, FormError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default, bound(deserialize = "'de: 'a"))]
+    struct Beside<'a> {
+        annotations: Notes<'a>,
+    }
+    let (path, pointer) = (template.path.clone(), template.pointer.clone());
+    match serde_json::from_str::<Beside<'a>>(template.text) {
+        Ok(Beside { annotations }) if annotations.exist => {
+            let metadata = Metadata { annotations, ..Metadata::default() };
+            Ok(Some(Above { path, pointer: format!("{pointer}/annotations"), pattern, metadata }))
+        }
+        Ok(_) => Ok(None),
+        Err(source) => Err(FormError { path, pointer, source }),
+    }
 }
 
 /// What is read of a template.

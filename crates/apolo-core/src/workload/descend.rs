@@ -85,7 +85,7 @@ impl<'a> Place<'a> {
             let metadata =
                 serde_json::from_str(metadata.get()).map_err(|error| self.at(".metadata", "metadata").error(error))?;
             let pattern = self.steps.get(..self.done).unwrap_or_default();
-            let (path, pointer) = (self.path.clone(), self.pointer.clone());
+            let (path, pointer) = (self.path.clone(), format!("{}/metadata/annotations", self.pointer));
             found.above.push(Above { path, pointer, pattern, metadata });
         }
         next.map_or(Ok(()), |next| self.at(&format!(".{name}"), name).descend(next, found))

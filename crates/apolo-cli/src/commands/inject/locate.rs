@@ -47,7 +47,7 @@ pub(super) fn locate(mistake: &Mistake, templates: &[Template<'_>], above: &[Abo
         Place::Above { annotation, bearer } => {
             let bears = above.iter().find(|above| above.path == *bearer).or(above.first());
             let pointer = bears.map(|above| above.pointer.as_str()).unwrap_or_default();
-            Spot::key(format!("{pointer}/metadata/annotations/{}", pointer_token(annotation)))
+            Spot::key(format!("{pointer}/{}", pointer_token(annotation)))
         }
     }
 }
