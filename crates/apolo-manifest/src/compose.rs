@@ -45,12 +45,25 @@ pub(crate) fn compose(text: &str) -> Result<Tree, Refusal> {
                 let kind = Kind::Mapping { style, column: column(text, start(&span)), entries: Vec::new() };
                 composer.open(kind, &span, (id, anchor));
             }
-            Event::Alias(id) => composer.alias(id, &span)?,
+            Event::Anchor(_, name) => check_name(&name, &span)?,
+            Event::Alias(id) => {
+                check_name(slice(text, start(&span) + 1, end(&span)), &span)?;
+                composer.alias(id, &span)?;
+            }
             Event::SequenceEnd | Event::MappingEnd => composer.close(&span)?,
             _ => {}
         }
     }
     Ok(composer.tree)
+}
+
+/// kubectl ends the name of an anchor before any other character.
+fn check_name(name: &str, span: &Span) -> Result<(), Refusal> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if name.bytes().all(is_part) {
+        return Ok(());
+    }
+    Err(Refusal::new(start(span), "the name of an anchor may have letters, digits, \"-\" and \"_\" only"))
 }
 
 fn options() -> Options {

@@ -51,10 +51,20 @@ pub(crate) fn plain(text: &str) -> Resolved {
         _ => {}
     }
     match text.bytes().next() {
-        Some(b'.') => float(text),
+        Some(b'.') if has_lone_separators(text) => Resolved::Text,
+        Some(b'.') => float(&text.replace('_', "")),
         Some(b'+' | b'-' | b'0'..=b'9') => number(&text.replace('_', "")),
         _ => Resolved::Text,
     }
+}
+
+/// Whether a `_` stands elsewhere than between two digits, which strconv minds in a float that begins with its point.
+fn has_lone_separators(text: &str) -> bool {
+    let is_digit = |byte: Option<char>| byte.is_some_and(|it| it.is_ascii_digit());
+    text.match_indices('_').any(|(at, _)| {
+        let (before, behind) = text.split_at(at);
+        !is_digit(before.chars().next_back()) || !is_digit(behind.chars().nth(1))
+    })
 }
 
 fn number(text: &str) -> Resolved {
@@ -133,6 +143,10 @@ mod tests {
             ("1e3", Resolved::Float(1000.0)),
             (".5", Resolved::Float(0.5)),
             ("1.", Resolved::Float(1.0)),
+            (".51_0", Resolved::Float(0.51)),
+            (".5__1", Resolved::Text),
+            (".5_", Resolved::Text),
+            ("._5", Resolved::Text),
             ("1e999", Resolved::Text),
             ("_1", Resolved::Text),
             ("0x", Resolved::Text),

@@ -21,9 +21,7 @@ const REFUSED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/refused");
 #[test]
 fn is_read_as_expected() {
     for file in files(CORPUS) {
-        let documents: Vec<Value> = read(&file).documents().map(|document| document.json().clone()).collect();
-        let json = serde_json::to_string_pretty(&documents).unwrap() + "\n";
-        expect(&file, "read.json", json.as_bytes());
+        expect(&file, "read.json", json(&read(&file)).as_bytes());
     }
 }
 
@@ -32,8 +30,9 @@ fn is_added_to_as_expected() {
     for file in files(CORPUS) {
         let manifest = read(&file);
         let edits = manifest.documents().enumerate().map(|(index, document)| (index, additions(document.json())));
-        let result = manifest.add(edits).unwrap_or_else(|refusal| format!("refused: {refusal}\n"));
+        let result = manifest.add(edits).unwrap_or_else(|refusal| panic!("{}: {refusal}", file.display()));
         expect(&file, "added", result.as_bytes());
+        expect(&file, "added.json", json(&Manifest::read(result.as_bytes()).unwrap()).as_bytes());
     }
 }
 
@@ -78,6 +77,11 @@ fn is_refused_in_words_with_a_place() {
         assert!(!refusal.words.contains("hunter2"), "{name}: {refusal}");
     }
     expect(&Path::new(REFUSED).join("all"), "txt", words.as_bytes());
+}
+
+fn json(manifest: &Manifest) -> String {
+    let documents: Vec<&Value> = manifest.documents().map(|document| document.json()).collect();
+    serde_json::to_string_pretty(&documents).unwrap() + "\n"
 }
 
 /// What is added to each Pod of a document, much as the webhook does it.
