@@ -1,7 +1,7 @@
 //! JSON text to a [`Tree`]: a file that begins with `{` is a stream of JSON values to kubectl, as long as it can be read as one.
 
-use crate::compose::too_deep;
 use crate::error::Refusal;
+use crate::event::too_deep;
 use crate::text::{byte, slice};
 use crate::tree::{Entry, Form, Id, Kind, Node, Root, Scalar, Style, Tree};
 use crate::value::MAX_DEPTH;

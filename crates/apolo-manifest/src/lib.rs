@@ -5,12 +5,16 @@
 //! not a byte that was there is changed, and a result that does not read as it should is never handed out.
 
 mod add;
+mod brackets;
 mod compose;
 mod error;
+mod event;
+mod insert;
 mod json;
 mod lines;
 mod manifest;
 mod place;
+mod plan;
 mod scalar;
 mod style;
 mod syntax;
