@@ -1,5 +1,6 @@
 //! YAML text to a [`Tree`]: the parser's events, each with its place.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
@@ -17,7 +18,9 @@ use crate::value::MAX_DEPTH;
 pub(crate) fn compose(text: &str) -> Result<Tree, Refusal> {
     let mut composer = Composer { text, tree: Tree::default(), open: Vec::new(), anchors: HashMap::new(), begin: 0 };
     let mut documents = 0;
-    let mut parser = Parser::new_from_str_with_options(text, options()).peekable();
+    // kubectl reads the last line as if it ended, wherever it does not.
+    let ended = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
+    let mut parser = Parser::new_from_str_with_options(&ended, options()).peekable();
     while let Some(event) = parser.next() {
         let (event, span) = event.map_err(|error| syntax_error(text, &error))?;
         let anchor = match parser.peek() {
@@ -96,7 +99,7 @@ impl Composer<'_> {
             parent: self.open.last().map(|open| open.node),
             before,
             start: start(span),
-            end: end(span),
+            end: end(span).min(self.text.len()),
             anchor: anchor.1,
             used: false,
             height: 1,
@@ -128,15 +131,18 @@ impl Composer<'_> {
         let header = skip_trivia(self.text, skip_properties(self.text, node.before));
         let body = next_line(self.text, header).unwrap_or(self.text.len());
         let raw = slice(self.text, body, node.end);
-        let raw = slice(raw, 0, raw.rfind('\n').map_or(0, |at| at + 1).max(raw.trim_end_matches(' ').len()));
         let marks = slice(self.text, header, line_end(self.text, header));
         let marks = marks.split('#').next().unwrap_or_default();
+        let keeps = marks.contains('+');
+        // Blanks behind the last line break belong to what follows, but where nothing does.
+        let last = if keeps && node.end == self.text.len() { raw.len() } else { raw.trim_end_matches(' ').len() };
+        let raw = slice(raw, 0, raw.rfind('\n').map_or(0, |at| at + 1).max(last));
         let lines = || raw.lines().filter(|line| !line.trim_matches(' ').is_empty());
         let indent = match marks.bytes().find(u8::is_ascii_digit) {
             Some(digit) => self.parent_indentation() + usize::from(digit - b'0'),
             None => lines().map(indentation).next().unwrap_or(usize::MAX),
         };
-        let kept = if marks.contains('+') {
+        let kept = if keeps {
             raw
         } else {
             let is_blank = |line: &str| line.trim_matches([' ', '\r', '\n']).is_empty() && indentation(line) <= indent;
@@ -179,7 +185,7 @@ impl Composer<'_> {
             parent: self.open.last().map(|open| open.node),
             before: self.before(start(span)),
             start: start(span),
-            end: end(span),
+            end: end(span).min(self.text.len()),
             anchor: None,
             used: false,
             height,

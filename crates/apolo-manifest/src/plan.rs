@@ -23,6 +23,8 @@ pub(crate) struct Plan<'a> {
     /// By path.
     index: HashMap<String, usize>,
     appended: HashMap<Id, usize>,
+    /// The keys of the mappings that were looked into.
+    names: HashMap<Id, HashMap<&'a str, Id>>,
 }
 
 /// One value, and what it is added to.
@@ -47,8 +49,15 @@ impl<'a> Plan<'a> {
         json: &Value,
         operations: Vec<Operation>,
     ) -> Result<Self, Refusal> {
-        let (index, appended) = (HashMap::new(), HashMap::new());
-        let mut plan = Self { manifest, root, json: json.clone(), additions: Vec::new(), index, appended };
+        let mut plan = Self {
+            manifest,
+            root,
+            json: json.clone(),
+            additions: Vec::new(),
+            index: HashMap::new(),
+            appended: HashMap::new(),
+            names: HashMap::new(),
+        };
         for Operation::Add { path, value } in operations {
             let at = manifest.tree.node(root.node).map_or(0, |node| node.start);
             apply(&mut plan.json, &path, &value).map_err(|words| Refusal::new(at, words))?;
@@ -89,15 +98,13 @@ impl<'a> Plan<'a> {
         self.check_own(parent)?;
         let at = tree.node(parent).map_or(0, |node| node.start);
         match tree.node(parent).map(|node| &node.kind) {
-            Some(Kind::Mapping { entries, .. }) => {
-                match entries.iter().find(|entry| !entry.merge && entry.name == last) {
-                    Some(entry) => self.present(entry.value, value).map(|target| (path.to_owned(), target)),
-                    None => {
-                        self.check_not_merged(entries, &last)?;
-                        Ok((path.to_owned(), Target::Key(parent, last)))
-                    }
+            Some(Kind::Mapping { entries, .. }) => match self.own(parent, entries, &last) {
+                Some(id) => self.present(id, value).map(|target| (path.to_owned(), target)),
+                None => {
+                    self.check_not_merged(entries, &last)?;
+                    Ok((path.to_owned(), Target::Key(parent, last)))
                 }
-            }
+            },
             Some(Kind::Sequence { items, .. }) => {
                 let appended = self.appended.entry(parent).or_default();
                 let next = items.len() + *appended;
@@ -112,12 +119,12 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn child(&self, parent: Id, name: &str) -> Result<Id, Refusal> {
+    fn child(&mut self, parent: Id, name: &str) -> Result<Id, Refusal> {
         let node = self.manifest.tree.node(parent);
         let at = node.map_or(0, |node| node.start);
         let found = match node.map(|node| &node.kind) {
             Some(Kind::Mapping { entries, .. }) => {
-                let own = entries.iter().find(|entry| !entry.merge && entry.name == name).map(|entry| entry.value);
+                let own = self.own(parent, entries, name);
                 if own.is_none() {
                     self.check_not_merged(entries, name)?;
                 }
@@ -127,6 +134,12 @@ impl<'a> Plan<'a> {
             _ => None,
         };
         found.ok_or_else(|| Refusal::new(at, "the path of what is to be added does not lead anywhere here"))
+    }
+
+    /// The value of a mapping's own key.
+    fn own(&mut self, mapping: Id, entries: &'a [Entry], name: &str) -> Option<Id> {
+        let own = entries.iter().filter(|entry| !entry.merge).map(|entry| (entry.name.as_str(), entry.value));
+        self.names.entry(mapping).or_insert_with(|| own.collect()).get(name).copied()
     }
 
     /// What stands there already: it may be filled where it is null or empty.

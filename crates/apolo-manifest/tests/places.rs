@@ -133,3 +133,14 @@ fn an_operation_may_add_to_what_another_added() {
 fn only_add_is_an_operation() {
     assert!(serde_json::from_value::<Operation>(json!({"op": "remove", "path": "/a"})).is_err());
 }
+
+#[test]
+fn a_last_line_without_a_line_break_is_read_as_if_it_had_one() {
+    for (text, value) in [("a: |\n  b", "b\n"), ("a: |+\n  b\n  ", "b\n\n"), ("a: >+\n  b\n\n ", "b\n\n\n"), ("a: |", "")]
+    {
+        let manifest = Manifest::read(text.as_bytes()).unwrap();
+        assert_eq!(manifest.documents().next().unwrap().json(), &json!({"a": value}), "{text:?}");
+        let operation = Operation::Add { path: "/c".to_owned(), value: json!(1) };
+        assert_eq!(manifest.add([(0, vec![operation])]).unwrap(), format!("{text}\nc: 1"));
+    }
+}

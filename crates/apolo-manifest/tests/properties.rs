@@ -77,6 +77,26 @@ proptest! {
     }
 
     #[test]
+    fn fills_a_key_that_has_nothing_behind_it(documents in documents(), choices in choices(), value in value()) {
+        let text = Writer::new(choices).file(&documents);
+        let manifest = read(&text)?;
+        for (index, document) in documents.iter().enumerate() {
+            for path in nulls(document, "") {
+                let operations = vec![Operation::Add { path, value: value.clone() }];
+                match manifest.add([(index, operations.clone())]) {
+                    Ok(result) => {
+                        prop_assert!(is_subsequence(&text, &result), "{}\n{}", text, result);
+                        let again = read(&result)?;
+                        let json = again.documents().nth(index).unwrap().json().clone();
+                        prop_assert_eq!(json, added(document, &operations));
+                    }
+                    Err(refusal) => prop_assert!(refusal.words.contains("null stands here"), "{}\n{}", refusal, text),
+                }
+            }
+        }
+    }
+
+    #[test]
     fn never_panics_on_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         exercise(&bytes);
     }
@@ -155,6 +175,23 @@ fn added(document: &Value, operations: &[Operation]) -> Value {
         }
     }
     document
+}
+
+/// The keys whose value is null.
+fn nulls(value: &Value, path: &str) -> Vec<String> {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .flat_map(|(name, value)| {
+                let path = format!("{path}/{}", name.replace('~', "~0").replace('/', "~1"));
+                if value.is_null() { vec![path] } else { nulls(value, &path) }
+            })
+            .collect(),
+        Value::Array(list) => {
+            list.iter().enumerate().flat_map(|(index, value)| nulls(value, &format!("{path}/{index}"))).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn is_subsequence(text: &str, result: &str) -> bool {
