@@ -136,7 +136,8 @@ fn only_add_is_an_operation() {
 
 #[test]
 fn a_last_line_without_a_line_break_is_read_as_if_it_had_one() {
-    for (text, value) in [("a: |\n  b", "b\n"), ("a: |+\n  b\n  ", "b\n\n"), ("a: >+\n  b\n\n ", "b\n\n\n"), ("a: |", "")]
+    for (text, value) in
+        [("a: |\n  b", "b\n"), ("a: |+\n  b\n  ", "b\n\n"), ("a: >+\n  b\n\n ", "b\n\n\n"), ("a: |", "")]
     {
         let manifest = Manifest::read(text.as_bytes()).unwrap();
         assert_eq!(manifest.documents().next().unwrap().json(), &json!({"a": value}), "{text:?}");
