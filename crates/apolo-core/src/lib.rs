@@ -2,7 +2,8 @@
 //!
 //! In the order in which the data goes: a [`pod::Pod`] is read out of JSON; its annotations make a [`request::Request`]
 //! of [`reference::Reference`]s; the request becomes [`targets::Targets`], in Kubernetes' words, or all
-//! [`mistake::Mistakes`] at once; and what the Pod lacks of the targets is the [`patch::Patch`].
+//! [`mistake::Mistakes`] at once; and what the Pod lacks of the targets is the [`patch::Patch`]. The
+//! Pod templates of a [`workload::Workload`] are read as the Pods that they become.
 
 pub mod access;
 pub mod delivery;

@@ -38,7 +38,7 @@ impl TemplatePath {
     }
 
     /// Whether it begins with these steps.
-    pub(super) fn is_below(&self, steps: &[Step]) -> bool {
+    pub(super) fn begins_with(&self, steps: &[Step]) -> bool {
         self.0.starts_with(steps)
     }
 }
@@ -49,20 +49,14 @@ impl FromStr for TemplatePath {
     fn from_str(text: &str) -> Result<Self, PathFormError> {
         let mut steps = Vec::new();
         for part in text.split('.') {
-            let (name, lists) = match part.split_once('[') {
-                Some((name, _)) => (name, part.len() - name.len()),
-                None => (part, 0),
-            };
-            let elements = part.get(name.len()..).unwrap_or_default();
+            let (name, is_list) = part.strip_suffix("[*]").map_or((part, false), |name| (name, true));
             match name {
-                "*" if lists == 0 && !steps.is_empty() => steps.push(Step::Values),
+                "*" if !is_list && !steps.is_empty() => steps.push(Step::Values),
                 _ if is_field(name) => steps.push(Step::Field(name.to_owned())),
                 _ => return Err(PathFormError),
             }
-            match elements {
-                "" => {}
-                "[*]" => steps.push(Step::Elements),
-                _ => return Err(PathFormError),
+            if is_list {
+                steps.push(Step::Elements);
             }
         }
         Ok(Self(steps))

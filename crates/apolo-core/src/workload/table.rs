@@ -129,7 +129,7 @@ impl Row {
 
     /// The paths of the annotations that have an effect, below a place such as `spec.jobTemplate`.
     pub(super) fn annotations_below(&self, place: &[Step]) -> String {
-        let columns = self.templates.iter().filter(|column| column.path.is_below(place));
+        let columns = self.templates.iter().filter(|column| column.path.begins_with(place));
         let paths: Vec<String> = columns.map(TemplateColumn::annotations).collect();
         match paths.split_last() {
             Some((last, [])) => last.clone(),
