@@ -7,6 +7,9 @@ use crate::reference::Reference;
 use crate::request::Request;
 use crate::text::quoted;
 
+/// The longest name of a launcher, in bytes, that is told as it is: a refusal repeats it for each secret.
+const LONGEST_NAME: usize = 512;
+
 /// Whether somebody may use another owner's secret in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question<'a> {
@@ -41,7 +44,8 @@ impl fmt::Display for Question<'_> {
         let Self { launcher, reference, owner, namespace } = self;
         let key = reference.key;
         let who = launcher.to_string();
-        let shown = if who.chars().all(is_shown_as_it_is) { who.clone() } else { quoted(&who) };
+        let plain = who.len() <= LONGEST_NAME && who.chars().all(is_shown_as_it_is);
+        let shown = if plain { who.clone() } else { quoted(&who) };
         write!(
             formatter,
             "{shown} may not use secret:/{owner}/{key} in namespace {namespace}: there is none, or it is not shared with \
@@ -65,7 +69,7 @@ fn is_shown_as_it_is(character: char) -> bool {
 /// for what it is, or that would be read as an option.
 fn for_shell(word: &str) -> Option<String> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "_@%+=:,./-".contains(character);
-    if word.is_empty() || word.starts_with('-') || !word.chars().all(is_shown_as_it_is) {
+    if word.is_empty() || word.len() > LONGEST_NAME || word.starts_with('-') || !word.chars().all(is_shown_as_it_is) {
         None
     } else if word.chars().all(plain) {
         Some(word.to_owned())
@@ -107,5 +111,7 @@ mod tests {
             assert!(!unsayable.contains("apolo share") && unsayable.chars().all(is_shown_as_it_is), "{unsayable}");
         }
         assert!(!refusal("-rf").contains("apolo share"));
+        let long = refusal(&"b".repeat(513));
+        assert!(long.len() < 1024 && !long.contains("apolo share"), "{long}");
     }
 }

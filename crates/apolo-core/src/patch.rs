@@ -10,11 +10,31 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::Serialize;
+use thiserror::Error;
 
 use crate::names;
 use crate::pod::{Container, List, Notes, Pod, SchedulingGate};
 use crate::targets::Targets;
 use crate::text::{Text, pointer_token, quoted};
+
+/// The most bytes of a patch: what etcd stores of an object unless it is told otherwise, so that a Pod with more added to
+/// it could not be stored.
+pub const MOST_BYTES: usize = 3 << 19;
+
+/// Why there is no patch.
+#[derive(Debug, Error)]
+pub enum PatchError {
+    /// Pods of so many containers could not be stored with what is to be added to each.
+    #[error(
+        "it would be more than {MOST_BYTES} bytes, since each container gets everything; ask for less, or name the \
+         containers that need it in {}",
+        names::CONTAINERS
+    )]
+    TooLarge,
+    /// An addition cannot be written as JSON.
+    #[error(transparent)]
+    Unwritable(#[from] serde_json::Error),
+}
 
 /// The operations to apply to a Pod, in order; none where nothing is to be added.
 #[derive(Debug)]
@@ -28,8 +48,8 @@ impl Patch {
     /// Computes what a Pod lacks of what it asks for.
     ///
     /// # Errors
-    /// Where an addition cannot be written as JSON.
-    pub fn of(pod: &Pod<'_>, targets: &Targets<'_>) -> Result<Self, serde_json::Error> {
+    /// Where it would be too large, or an addition cannot be written as JSON.
+    pub fn of(pod: &Pod<'_>, targets: &Targets<'_>) -> Result<Self, PatchError> {
         let mut patch = Self { json: String::from("["), paths: Vec::new() };
         if !targets.request.is_empty() && !is_complete(pod, targets) {
             patch.fix_containers(pod, targets)?;
@@ -48,10 +68,14 @@ impl Patch {
                 for (index, container) in selected.filter(|(_, container)| targets.request.selects(container)) {
                     patch.extend(&format!("{list}/{index}/volumeMounts"), &container.volume_mounts, &mounts);
                     patch.extend(&format!("{list}/{index}/env"), &container.env, &variables);
+                    if patch.json.len() > MOST_BYTES {
+                        return Err(PatchError::TooLarge);
+                    }
                 }
+                Ok(())
             };
-            fill("/spec/containers", &pod.spec.containers);
-            fill("/spec/initContainers", &pod.spec.init_containers);
+            fill("/spec/containers", &pod.spec.containers)?;
+            fill("/spec/initContainers", &pod.spec.init_containers)?;
         }
         patch.json.push(']');
         Ok(patch)

@@ -325,6 +325,9 @@ impl Serialize for Present {
     }
 }
 
+/// The most entries of ours in `annotations` or `labels`; more of them are mistakes than are told.
+const MOST_NOTES: usize = 256;
+
 /// The entries of `annotations` or `labels` that matter here: ours, and Kubernetes' mark of a mirror Pod.
 #[derive(Debug, Default)]
 pub struct Notes<'a> {
@@ -373,6 +376,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Notes<'a> {
                         map.next_value::<IgnoredAny>()?;
                     } else if notes.get(&name).is_some() {
                         return Err(de::Error::custom(format_args!("duplicate key {}", crate::text::quoted(&name))));
+                    } else if notes.entries.len() == MOST_NOTES {
+                        let expected = format_args!("no more than {MOST_NOTES} that begin with {}", names::PREFIX);
+                        return Err(de::Error::custom(format_args!("too many, expected {expected}")));
                     } else {
                         let value = map.next_value::<Option<Text<'a>>>()?.unwrap_or_default();
                         notes.entries.insert(name, value);
@@ -418,5 +424,16 @@ mod tests {
             let error = serde_json::from_str::<Pod<'_>>(twice).unwrap_err().to_string();
             assert!(error.contains("duplicate"), "{error}");
         }
+    }
+
+    #[test]
+    fn keeps_only_so_many_annotations_of_ours() {
+        let notes = |count: usize| {
+            let ours = (0..count).map(|number| format!(r#""secrets.apolo.us/{number}":null"#));
+            format!("{{{}}}", ours.collect::<Vec<_>>().join(","))
+        };
+        assert_eq!(serde_json::from_str::<Notes<'_>>(&notes(256)).unwrap().ours().count(), 256);
+        let error = serde_json::from_str::<Notes<'_>>(&notes(257)).unwrap_err().to_string();
+        assert!(error.contains("expected no more than 256 that begin with secrets.apolo.us/"), "{error}");
     }
 }

@@ -8,7 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
-use apolo_core::patch::Patch;
+use apolo_core::patch::{MOST_BYTES, Patch};
 use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
 use apolo_core::targets::Targets;
@@ -51,6 +51,25 @@ fn example() -> Value {
             "automountServiceAccountToken": false,
         },
     })
+}
+
+#[test]
+fn is_refused_where_it_would_be_more_than_can_be_stored() {
+    let items: Vec<String> = (0..64).map(|number| format!("secret:key:/var/secrets/{number}")).collect();
+    let of = |count: usize| {
+        let containers: Vec<Value> = (0..count).map(|number| json!({"name": number.to_string()})).collect();
+        let pod = json!({"metadata": {"annotations": {"secrets.apolo.us/volume": items.join(",")}},
+            "spec": {"containers": containers}})
+        .to_string();
+        let pod: Pod<'_> = serde_json::from_str(&pod).unwrap();
+        Patch::of(&pod, &Targets::read(&pod, SCOPE).unwrap()).map(Patch::into_json)
+    };
+    assert!(of(100).unwrap().len() < MOST_BYTES);
+    let error = of(1000).unwrap_err().to_string();
+    assert!(
+        error.starts_with("it would be more than 1572864 bytes, since each container gets everything; "),
+        "{error}"
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What a Pod already has that stands against what it asks for. What is there exactly as we would write it is ours, from
 //! an earlier application.
 
+use std::collections::HashSet;
+
 use super::Targets;
 use crate::items::Item;
 use crate::mistake::{Mistakes, Place, Wrong};
@@ -16,13 +18,15 @@ const TOKEN_VOLUME: &str = "kube-api-access-";
 pub(super) fn find(pod: &Pod<'_>, targets: &Targets<'_>, mistakes: &mut Mistakes) {
     volumes(pod, targets, mistakes);
     let wanted: Vec<Wanted<'_>> = targets.mounts.iter().map(|(item, mount)| Wanted::of(*item, mount)).collect();
+    let volumes = pod.spec.volumes.0.iter().filter(|volume| volume.is_read_only());
+    let read_only: HashSet<&str> = volumes.map(|volume| &*volume.name).collect();
     let containers = pod.spec.containers.0.iter().chain(&pod.spec.init_containers.0);
     for container in containers.filter(|container| targets.request.selects(container)) {
         if mistakes.is_full() {
             break;
         }
         variables(container, targets, mistakes);
-        mounts(pod, container, &wanted, mistakes);
+        mounts(pod, container, &wanted, &read_only, mistakes);
     }
 }
 
@@ -100,10 +104,16 @@ enum Kind<'a> {
     Token,
 }
 
-fn mounts(pod: &Pod<'_>, container: &Container<'_>, wanted: &[Wanted<'_>], mistakes: &mut Mistakes) {
+fn mounts(
+    pod: &Pod<'_>,
+    container: &Container<'_>,
+    wanted: &[Wanted<'_>],
+    read_only: &HashSet<&str>,
+    mistakes: &mut Mistakes,
+) {
     let obstacles = obstacles(pod, container, wanted);
     for Wanted { item, at, .. } in wanted {
-        if let Some(wrong) = in_the_way(at, &obstacles, container, pod) {
+        if let Some(wrong) = in_the_way(at, &obstacles, container, read_only) {
             mistakes.add(Place::volume_item(*item), wrong);
         }
     }
@@ -113,7 +123,7 @@ fn in_the_way(
     at: &Location<'_>,
     obstacles: &[Obstacle<'_>],
     container: &Container<'_>,
-    pod: &Pod<'_>,
+    read_only: &HashSet<&str>,
 ) -> Option<Wrong> {
     let container = || shortened(&container.name);
     let mut around: Option<&Obstacle<'_>> = None;
@@ -129,7 +139,7 @@ fn in_the_way(
         }
     }
     let around = around?;
-    let how = around.closed(pod)?;
+    let how = around.closed(read_only)?;
     Some(Wrong::InsideReadOnly { container: container(), path: shortened(around.path), how })
 }
 
@@ -165,17 +175,15 @@ impl<'a> Obstacle<'a> {
         }
     }
 
-    /// Why nothing can be mounted inside it, if that is so.
-    fn closed(&self, pod: &Pod<'_>) -> Option<&'static str> {
+    /// Why nothing can be mounted inside it, if that is so; the volumes in which nothing can be created are `read_only`.
+    fn closed(&self, read_only: &HashSet<&str>) -> Option<&'static str> {
         match self.kind {
-            Kind::Mount(mount) => is_read_only(pod, mount).then_some("mounts read-only"),
+            Kind::Mount(mount) => {
+                let closed = mount.read_only == Some(true) || read_only.contains(&*mount.name);
+                closed.then_some("mounts read-only")
+            }
             Kind::Device(_) => Some("has as a device"),
             Kind::Token => Some("mounts read-only"),
         }
     }
-}
-
-fn is_read_only(pod: &Pod<'_>, mount: &Mount<'_>) -> bool {
-    mount.read_only == Some(true)
-        || pod.spec.volumes.0.iter().any(|volume| volume.name == mount.name && volume.is_read_only())
 }

@@ -2,7 +2,7 @@
 
 use apolo_core::mistake::Mistakes;
 use apolo_core::names;
-use apolo_core::patch::Patch;
+use apolo_core::patch::{Patch, PatchError};
 use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
 use apolo_core::request::Request;
@@ -141,7 +141,9 @@ impl Decision<'_, '_> {
                 self.shared(template, &targets.request);
             }
             Err(error) => {
-                self.outcome.mistakes.push(Told { at, text: format!("this cannot be written as a patch: {error}") });
+                self.outcome
+                    .mistakes
+                    .push(Told { at, text: format!("what the Pod asks for cannot be added to it: {error}") });
             }
         }
     }
@@ -202,7 +204,7 @@ impl Decision<'_, '_> {
 }
 
 /// The patch of a template, with paths that begin at the object.
-fn operations(pod: &Pod<'_>, targets: &Targets<'_>, pointer: &str) -> serde_json::Result<Vec<Operation>> {
+fn operations(pod: &Pod<'_>, targets: &Targets<'_>, pointer: &str) -> Result<Vec<Operation>, PatchError> {
     let mut operations: Vec<Operation> = serde_json::from_str(&Patch::of(pod, targets)?.into_json())?;
     for Operation::Add { path, .. } in &mut operations {
         path.insert_str(0, pointer);
