@@ -3,8 +3,8 @@
 //! The form is AdmissionReview of admission.k8s.io/v1
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>).
 
-mod depth;
 mod reply;
+mod shape;
 
 use std::str;
 
@@ -21,6 +21,8 @@ pub use reply::{Verdict, reply, unreadable};
 const API_VERSION: &str = "admission.k8s.io/v1";
 /// Its kind.
 const KIND: &str = "AdmissionReview";
+/// The longest uid, namespace or name of a resource, in bytes: Kubernetes' own limit for names.
+const LONGEST_NAME: usize = 253;
 
 /// What the API server asks about an object `O`, as far as it matters here. Strings are borrowed from the bytes.
 #[derive(Debug, Deserialize)]
@@ -112,6 +114,12 @@ pub enum ReviewError {
         /// How deep it may be.
         most: usize,
     },
+    /// There is more in their lists than in those of any Pod.
+    #[error("the body has more than {most} objects in its lists")]
+    TooMany {
+        /// How many there may be.
+        most: usize,
+    },
     /// They are JSON, but not of the form that a review has.
     #[error("the body is not in the form of an AdmissionReview: {what} (at line {line}, column {column})")]
     BadForm {
@@ -133,6 +141,14 @@ pub enum ReviewError {
     /// An AdmissionReview that asks nothing.
     #[error("the AdmissionReview has no request")]
     NoRequest,
+    /// A name in the request that no object of Kubernetes can have.
+    #[error("request.{field} is longer than {most} bytes")]
+    LongName {
+        /// The field with the name.
+        field: &'static str,
+        /// How long it may be.
+        most: usize,
+    },
 }
 
 /// The envelope, around a request of which more or less is read.
@@ -153,9 +169,7 @@ impl<'a, O: Deserialize<'a>> AdmissionRequest<'a, O> {
     /// Whatever is wrong with the body; see [`uid_of`] for whether it can still be answered as a review.
     pub fn read(body: &'a [u8]) -> Result<Self, ReviewError> {
         let text = str::from_utf8(body).map_err(|error| ReviewError::NotUtf8 { at: error.valid_up_to() })?;
-        if depth::exceeds(body, depth::MOST) {
-            return Err(ReviewError::TooDeep { most: depth::MOST });
-        }
+        shape::hold(body)?;
         let review: Review<'a, Self> = serde_json::from_str(text).map_err(|error| bad_form(&error))?;
         if review.kind.as_str() != KIND || review.api_version.as_str() != API_VERSION {
             return Err(ReviewError::WrongKind {
@@ -163,7 +177,25 @@ impl<'a, O: Deserialize<'a>> AdmissionRequest<'a, O> {
                 version: review.api_version.to_string(),
             });
         }
-        review.request.ok_or(ReviewError::NoRequest)
+        let request = review.request.ok_or(ReviewError::NoRequest)?;
+        request.hold_names()?;
+        Ok(request)
+    }
+
+    /// What is repeated in answers, refusals and lines of the log must be short, so that they are.
+    fn hold_names(&self) -> Result<(), ReviewError> {
+        let names = [
+            ("uid", &*self.uid),
+            ("resource", &*self.resource.resource),
+            ("resource", &*self.resource.group),
+            ("subResource", self.sub_resource.as_deref().unwrap_or_default()),
+            ("namespace", self.namespace.as_deref().unwrap_or_default()),
+            ("operation", &*self.operation),
+        ];
+        match names.iter().find(|(_, name)| name.len() > LONGEST_NAME) {
+            Some((field, _)) => Err(ReviewError::LongName { field, most: LONGEST_NAME }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -210,7 +242,8 @@ pub fn uid_of(body: &[u8]) -> Option<String> {
     }
     let review: Review<'_, Uid<'_>> = serde_json::from_slice(body).ok()?;
     let right = review.kind.as_str() == KIND && review.api_version.as_str() == API_VERSION;
-    review.request.filter(|_| right).map(|request| request.uid.to_string())
+    let uid = review.request.filter(|_| right)?.uid;
+    (uid.len() <= LONGEST_NAME).then(|| uid.to_string())
 }
 
 /// Tells where and what was expected, but not what was found: serde would quote it, and it may be a value.
@@ -294,6 +327,17 @@ mod tests {
             assert_eq!(error(&body), "the body is nested more than 4096 levels deep");
         }
         assert!(error(&nested(200)).contains("form of an AdmissionReview"), "{}", error(&nested(200)));
+    }
+
+    #[test]
+    fn refuses_a_name_that_it_would_have_to_repeat_and_cannot_be_one() {
+        let long = "x".repeat(254);
+        let body = review(&format!(r#""request":{{"uid":"7","namespace":"{long}"}}"#));
+        assert_eq!(error(&body), "request.namespace is longer than 253 bytes");
+        assert_eq!(uid_of(body.as_bytes()), Some("7".into()));
+        let body = review(&format!(r#""request":{{"uid":"{long}"}}"#));
+        assert_eq!(error(&body), "request.uid is longer than 253 bytes");
+        assert_eq!(uid_of(body.as_bytes()), None);
     }
 
     #[test]

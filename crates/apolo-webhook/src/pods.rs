@@ -3,7 +3,7 @@
 
 use apolo_core::access::{self, Question};
 use apolo_core::launcher::launcher;
-use apolo_core::patch::Patch;
+use apolo_core::patch::{Patch, PatchError};
 use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
 use apolo_core::targets::Targets;
@@ -52,7 +52,7 @@ fn shape(pod: &Pod<'_>, scope: Scope<'_>) -> Verdict {
     match Patch::of(pod, &targets) {
         Ok(patch) if patch.is_empty() => Verdict::Allowed,
         Ok(patch) => Verdict::Patched { operations: patch.len(), patch: patch.into_json() },
-        Err(error) => unwritable(&error),
+        Err(error) => unpatchable(&error),
     }
 }
 
@@ -74,12 +74,12 @@ fn decide(pod: &Pod<'_>, user: &str, cluster: &str, namespace: &str, stage: Stag
              one changed it afterwards; ask who runs the cluster to look at its mutating webhooks"
         )),
         Ok(_) => Verdict::Allowed,
-        Err(error) => unwritable(&error),
+        Err(error) => unpatchable(&error),
     }
 }
 
-fn unwritable(error: &serde_json::Error) -> Verdict {
-    Verdict::Refused(format!("what the Pod asks for cannot be written as a patch: {error}"))
+fn unpatchable(error: &PatchError) -> Verdict {
+    Verdict::Refused(format!("what the Pod asks for cannot be added to it: {error}"))
 }
 
 fn created_pod<'a>(asked: &'a AdmissionRequest<'a>) -> Option<(&'a Pod<'a>, &'a str)> {

@@ -17,6 +17,9 @@ use crate::admission::{AdmissionRequest, Object, ReviewError, Verdict};
 /// How many mistakes a line tells; the rest is counted.
 const MOST: usize = 10;
 
+/// How many bytes of a name a line tells.
+const LONGEST_NAME: usize = 512;
+
 /// Counts decisions and writes their lines.
 #[derive(Debug)]
 pub struct Decisions {
@@ -63,8 +66,8 @@ impl Decisions {
             verdict = verdict.word(),
             namespace = request.namespace.as_deref().unwrap_or_default(),
             resource = request.resource_name(),
-            name = request.object_name(),
-            user = &*request.user_info.username,
+            name = cut(request.object_name()),
+            user = cut(&request.user_info.username),
             uid = &*request.uid,
             dry_run = request.dry_run == Some(true),
             operations = if let Verdict::Patched { operations, .. } = verdict { *operations } else { 0 },
@@ -92,6 +95,11 @@ impl Decisions {
             }
         }
     }
+}
+
+/// The beginning of a name, as much as a line needs.
+fn cut(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default()
 }
 
 fn told(mistakes: &Mistakes) -> String {

@@ -1,23 +1,33 @@
-//! How deeply JSON is nested.
+//! How deeply JSON is nested, and how much stands in its lists.
 //!
 //! What we do not read is skipped without recursion, so depth is no danger; but nothing that the API server sends comes
-//! near this, so what does is no review.
+//! near this, so what does is no review. Elements of lists are what memory is needed for: `{}` is two bytes, and a hundred
+//! once it is read as a container.
+
+use super::ReviewError;
 
 /// How deep a body may be. The API server's own limit is 10,000 (Go's encoding/json).
-pub(super) const MOST: usize = 4096;
+pub(super) const MOST_LEVELS: usize = 4096;
 
-/// Whether a text, if it is JSON, is nested more than `most` levels deep.
+/// How many objects and lists may stand in the lists of a body, all together.
+pub(super) const MOST_ELEMENTS: usize = 10_000;
+
+/// Holds a text, if it is JSON, against both bounds.
 ///
-/// Cheap for every honest body: one with no more brackets than that cannot be, and they are counted at memory's speed.
-pub(super) fn exceeds(text: &[u8], most: usize) -> bool {
+/// Cheap for every honest body: one with no more brackets than levels are allowed breaks neither, and they are counted at
+/// memory's speed.
+///
+/// # Errors
+/// Which of them it breaks.
+pub(super) fn hold(text: &[u8]) -> Result<(), ReviewError> {
     // `[` and `{` differ in one bit. Counted in bytes, 255 at a time, which the compiler does for many at once.
     let in_chunk = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(*byte | 0x20 == b'{')).sum::<u8>();
     let opening: usize = text.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(in_chunk(chunk))).sum();
-    opening > most && deepest(text) > most
+    if opening > MOST_LEVELS.min(MOST_ELEMENTS) { walk(text) } else { Ok(()) }
 }
 
-fn deepest(text: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+fn walk(text: &[u8]) -> Result<(), ReviewError> {
+    let (mut open, mut elements, mut in_string, mut escaped) = (Vec::new(), 0usize, false, false);
     for byte in text {
         match byte {
             _ if escaped => escaped = false,
@@ -25,23 +35,43 @@ fn deepest(text: &[u8]) -> usize {
             b'"' => in_string = !in_string,
             _ if in_string => {}
             b'[' | b'{' => {
-                depth += 1;
-                deepest = deepest.max(depth);
+                elements += usize::from(open.last() == Some(&b'['));
+                if elements > MOST_ELEMENTS {
+                    return Err(ReviewError::TooMany { most: MOST_ELEMENTS });
+                }
+                if open.len() == MOST_LEVELS {
+                    return Err(ReviewError::TooDeep { most: MOST_LEVELS });
+                }
+                open.push(*byte);
             }
-            b']' | b'}' => depth = depth.saturating_sub(1),
+            b']' | b'}' => drop(open.pop()),
             _ => {}
         }
     }
-    deepest
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn told(text: &str) -> String {
+        hold(text.as_bytes()).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
     #[test]
     fn counts_levels_outside_strings() {
-        assert_eq!(deepest(br#"{"a":[{"b":"[[[\"[["}],"c":{}}"#), 3);
-        assert!(exceeds(b"[[[[", 3) && !exceeds(b"[[[]]]", 3) && !exceeds(b"[][][][][]", 3));
+        let nested = |levels: usize| format!(r#"{{"a":"[\"[[{{","b":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        assert_eq!(told(&nested(4095)), "");
+        assert_eq!(told(&nested(4096)), "the body is nested more than 4096 levels deep");
+    }
+
+    #[test]
+    fn counts_what_stands_in_lists_and_not_what_stands_in_objects() {
+        let list = |count: usize| format!(r#"{{"a":[{}],"b":[{{"c":{{"d":{{}}}}}}]}}"#, vec!["{}"; count].join(","));
+        assert_eq!(told(&list(9_999)), "");
+        assert_eq!(told(&list(10_000)), "the body has more than 10000 objects in its lists");
+        let object = (0..20_000).map(|number| format!(r#""{number}":{{}}"#)).collect::<Vec<_>>().join(",");
+        assert_eq!(told(&format!("{{{object}}}")), "");
     }
 }
