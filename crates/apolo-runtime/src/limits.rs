@@ -52,6 +52,11 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How much of answers may lie here that clients do not take.
+    pub(crate) fn max_untaken_bytes(&self) -> usize {
+        self.max_buffered_bytes / 3
+    }
+
     /// How many requests may wait for their body, and as many for a place.
     pub(crate) fn max_queued_requests(&self) -> usize {
         self.max_requests.saturating_mul(4)

@@ -21,6 +21,7 @@ use crate::certificate::Certificate;
 use crate::limits::Limits;
 use crate::readiness::Readiness;
 
+mod answers;
 mod connection;
 mod connections;
 mod handshake;
@@ -30,6 +31,7 @@ mod request;
 
 pub use metrics::ServerMetrics;
 
+use answers::Answers;
 use connection::Shared;
 use connections::Connections;
 use protocol::Protocol;
@@ -81,6 +83,7 @@ impl Server {
         let requests = Arc::new(Requests {
             router: router.layer(DefaultBodyLimit::disable()).with_state(()),
             budget: Budget::new(&limits),
+            answers: Answers::new(limits.max_untaken_bytes()),
             hall: places(limits.max_queued_requests()),
             places: places(limits.max_requests),
             timeout: limits.request_timeout,

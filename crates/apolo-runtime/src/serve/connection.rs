@@ -35,6 +35,12 @@ pub(super) struct Connection {
     reading: AtomicU32,
     /// Requests whose body is there.
     working: AtomicU32,
+    /// Answers that the client has not taken.
+    untaken: AtomicU32,
+    /// Milliseconds from `opened` to when the client last took one, or had taken all.
+    taking: AtomicU64,
+    /// Whether it is to be cut without an end in order.
+    cut: AtomicBool,
     /// Whether a body was left in the socket.
     unread: AtomicBool,
     evicted: AtomicBool,
@@ -50,6 +56,9 @@ impl Connection {
             answered: AtomicBool::new(false),
             reading: AtomicU32::new(0),
             working: AtomicU32::new(0),
+            untaken: AtomicU32::new(0),
+            taking: AtomicU64::new(0),
+            cut: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
             evict: Notify::new(),
@@ -97,7 +106,7 @@ impl Connection {
         }
     }
 
-    /// Resolves when the connection is to be cut: it was evicted or has not been used for too long, and, if it has been
+    /// Resolves when the connection is to be ended: it was evicted or has not been used for too long, and, if it has been
     /// used at all, has had time to end in order.
     pub(super) async fn useless(&self, limits: &Limits) {
         loop {
@@ -111,7 +120,7 @@ impl Connection {
                 }
             }
         }
-        if self.answered.load(Ordering::Relaxed) {
+        if self.answered.load(Ordering::Relaxed) && !self.cut.load(Ordering::Relaxed) {
             self.finish();
             sleep(LINGER).await;
         }
@@ -144,6 +153,18 @@ impl Connection {
         self.evict.notify_one();
     }
 
+    /// Ends it at once, whatever is on its way.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+        self.evict();
+    }
+
+    /// Since when the client has taken none of the answers that there are for it, if there are any.
+    pub(super) fn stuck(&self) -> Option<Instant> {
+        let stuck = self.untaken.load(Ordering::Relaxed) > 0 && !self.cut.load(Ordering::Relaxed);
+        stuck.then(|| self.at(&self.taking))
+    }
+
     /// The order in which connections are evicted, lowest first: those that never completed a request, then the others,
     /// each from the one that has made no step for longest. None while it is worked for, or is already on its way out.
     pub(super) fn usefulness(&self) -> Option<(bool, Instant)> {
@@ -161,12 +182,33 @@ impl Connection {
     }
 
     fn stepped(&self) -> Instant {
-        self.opened + Duration::from_millis(self.step.load(Ordering::Relaxed))
+        self.at(&self.step)
     }
 
     fn step(&self, now: Instant) {
+        self.note(&self.step, now);
+    }
+
+    fn at(&self, moment: &AtomicU64) -> Instant {
+        self.opened + Duration::from_millis(moment.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, moment: &AtomicU64, now: Instant) {
         let millis = u64::try_from((now - self.opened).as_millis()).unwrap_or(u64::MAX);
-        self.step.store(millis, Ordering::Relaxed);
+        moment.store(millis, Ordering::Relaxed);
+    }
+
+    /// There is an answer for the client to take.
+    pub(super) fn answers(&self) {
+        if self.untaken.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.note(&self.taking, Instant::now());
+        }
+    }
+
+    /// The client has taken an answer.
+    pub(super) fn has_taken(&self) {
+        self.note(&self.taking, Instant::now());
+        self.untaken.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Counts a request whose body is being read, until the guard is dropped.

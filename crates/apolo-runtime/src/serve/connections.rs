@@ -37,7 +37,14 @@ impl Connections {
                 self.make_room().await;
                 self.begin_newcomer();
             }
-            match listener.accept().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.shared.requests.answers.crowded() => {
+                    self.cut_stuck();
+                    continue;
+                }
+            };
+            match accepted {
                 Ok((stream, _)) => self.newcomer = Some(stream),
                 // The client has gone, or there are no file descriptors: of those, one can be made.
                 Err(error) => {
@@ -104,6 +111,16 @@ impl Connections {
         if let Some((_, connection)) = useless.min_by_key(|(usefulness, _)| *usefulness) {
             self.shared.requests.metrics.evicted();
             connection.evict();
+        }
+    }
+
+    /// Cuts the connection whose client has not taken its answers for longest.
+    fn cut_stuck(&mut self) {
+        self.reap();
+        let stuck = self.open.values().filter_map(|connection| Some((connection.stuck()?, connection)));
+        if let Some((_, connection)) = stuck.min_by_key(|(since, _)| *since) {
+            self.shared.requests.metrics.evicted();
+            connection.cut();
         }
     }
 

@@ -1,6 +1,7 @@
 //! One request: header and stream in, answer out, within its time, whatever the handler does.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
+use super::answers::Answers;
 use super::connection::Connection;
 use super::metrics::ServerMetrics;
 use crate::body::{self, Budget};
@@ -25,6 +27,7 @@ use crate::status;
 pub(super) struct Requests {
     pub(super) router: Router,
     pub(super) budget: Budget,
+    pub(super) answers: Answers,
     /// For those whose body is there: to wait for a place, and to be worked for.
     pub(super) hall: Semaphore,
     pub(super) places: Semaphore,
@@ -35,7 +38,7 @@ pub(super) struct Requests {
 
 impl Requests {
     /// The answer to `request`, counted and timed.
-    pub(super) async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn answer(&self, connection: &Arc<Connection>, request: Request<Incoming>) -> Response<Body> {
         let begun = Instant::now();
         let _in_flight = self.metrics.request();
         let durations = self.metrics.durations(request.uri().path());
@@ -47,7 +50,7 @@ impl Requests {
         if let Some(durations) = durations {
             durations.observe(begun.elapsed().as_secs_f64());
         }
-        response
+        self.answers.count(connection, response).await
     }
 
     /// From now on connections of HTTP/1.1 end after their next answer.
@@ -55,7 +58,7 @@ impl Requests {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Body first, then a place: who sends slowly takes nobody's place. A place that comes after half of the time comes
+    /// Body first, then a place, then room for an answer: who sends slowly takes nobody's place. A place that comes after half of the time comes
     /// too late.
     async fn work(&self, connection: &Connection, request: Request<Incoming>, begun: Instant) -> Response<Body> {
         let deadline = begun + self.timeout;
@@ -71,8 +74,12 @@ impl Requests {
         let _working = connection.working();
         drop(reading);
         let Ok(_seat) = self.hall.try_acquire() else { return busy() };
-        let place = timeout_at(begun + self.timeout / 2, self.places.acquire()).await;
-        let Ok(Ok(_place)) = place else { return busy() };
+        let place = async {
+            let place = self.places.acquire().await.ok()?;
+            self.answers.room().await;
+            Some(place)
+        };
+        let Ok(Some(_place)) = timeout_at(begun + self.timeout / 2, place).await else { return busy() };
         let request = Request::from_parts(head, Body::from(whole.bytes.clone()));
         let handling = AssertUnwindSafe(self.router.clone().call(request)).catch_unwind();
         match timeout_at(deadline, handling).await {
