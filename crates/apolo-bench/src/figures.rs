@@ -1,6 +1,7 @@
-//! The figures S1 to S5, in their order.
+//! The figures S1 to S5 and R8, in their order.
 
 mod cost;
+mod hostile;
 mod latency;
 mod soak;
 mod start;
@@ -9,8 +10,9 @@ use std::path::PathBuf;
 use std::{fs, thread};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use crate::attack::Attack;
 use crate::review::{Hook, Review};
 use crate::server::Server;
 use crate::site::{Contender, Site};
@@ -39,6 +41,24 @@ pub struct MeasureArgs {
     /// How often each server is started for S5.
     #[arg(long, default_value_t = 15)]
     starts: usize,
+    /// How long each attack of R8 is measured, in seconds.
+    #[arg(long, default_value_t = 5.0)]
+    attack_seconds: f64,
+    /// The attacks of R8; all if none is named.
+    #[arg(long, value_enum)]
+    attack: Vec<Attack>,
+    /// Measures only this part.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Speed and cost: S1 to S5.
+    S,
+    /// Hostile traffic: R8.
+    R8,
 }
 
 /// Servers that are being compared.
@@ -72,25 +92,33 @@ pub async fn run(args: MeasureArgs) -> anyhow::Result<()> {
         args.rounds
     );
     println!("(least to most); met or missed is said of the median. Each answer was checked once before the load.");
+    if args.only != Some(Part::R8) {
+        speed(&args, &site, &reviews, typical).await?;
+    }
+    if args.only != Some(Part::S) {
+        hostile::measure(&args, &site, typical).await?;
+    }
+    println!("\n{}", machine()?);
+    Ok(())
+}
 
+async fn speed(args: &MeasureArgs, site: &Site, reviews: &[Review], typical: &Review) -> anyhow::Result<()> {
     let (webhook, _) = site.start(Contender::Webhook, typical).await?;
-    let idle = webhook.memory()?;
-    site.keep_answers(&webhook, &reviews).await?;
+    let idle = webhook.usage.memory()?;
+    site.keep_answers(&webhook, reviews).await?;
     let (floor, _) = site.start(Contender::Floor, typical).await?;
-    let floor_idle = floor.memory()?;
+    let floor_idle = floor.usage.memory()?;
     let (floor_on_runtime, _) = site.start(Contender::FloorOnRuntime, typical).await?;
     let servers = Servers { webhook, floor, floor_on_runtime };
 
-    let costs = cost::measure(&args, &servers, &reviews).await?;
-    cost::print(&site, &costs)?;
-    let (peak, floor_peak) = (servers.webhook.memory()?, servers.floor.memory()?);
-    latency::measure(&args, &servers, &reviews).await?;
-    soak::measure(&args, &servers, typical, &costs).await?;
+    let costs = cost::measure(args, &servers, reviews).await?;
+    cost::print(site, &costs)?;
+    let (peak, floor_peak) = (servers.webhook.usage.memory()?, servers.floor.usage.memory()?);
+    latency::measure(args, &servers, reviews).await?;
+    soak::measure(args, &servers, typical, &costs).await?;
     start::print_memory([(idle, peak), (floor_idle, floor_peak)]);
     drop(servers);
-    start::measure(&args, &site, typical).await?;
-    println!("\n{}", machine()?);
-    Ok(())
+    start::measure(args, site, typical).await
 }
 
 fn find<'a>(reviews: &'a [Review], pod: &str, hook: Hook) -> anyhow::Result<&'a Review> {

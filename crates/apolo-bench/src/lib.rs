@@ -1,14 +1,17 @@
 //! The benchmarks: what a review costs, against a floor that only reads it and answers.
 //!
 //! In the order of a run: [`capture`] (a real API server's reviews, on disk), `site` (the servers to compare), `load`
-//! (h2load), [`figures`] (S1 to S5, printed by `table`). Beside them [`plain`], how the floor serves.
+//! (h2load), [`figures`] (S1 to S5 and R8, printed by `table`). For R8 there are [`attack`] and `honest` clients. Beside
+//! them [`plain`], how the floor serves.
 //!
 //! No figure fails a run: it prints them. Only what keeps it from measuring is an error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
+pub mod attack;
 pub mod capture;
 mod client;
 pub mod figures;
+mod honest;
 mod load;
 pub mod plain;
 mod review;
@@ -16,3 +19,4 @@ mod server;
 mod site;
 mod statistics;
 mod table;
+mod usage;

@@ -1,5 +1,6 @@
-//! `apolo-bench capture`, then `apolo-bench measure`: see the script `run` beside this crate's manifest.
+//! `apolo-bench capture`, then `apolo-bench measure`, which runs `apolo-bench attack`: see the script `run` beside this crate's manifest.
 
+use apolo_bench::attack::{self, AttackArgs};
 use apolo_bench::capture::{self, CaptureArgs};
 use apolo_bench::figures::{self, MeasureArgs};
 use clap::Parser;
@@ -12,6 +13,9 @@ enum Command {
     Capture(CaptureArgs),
     /// Measures the webhook against the floor with the reviews that were captured, and prints the figures.
     Measure(MeasureArgs),
+    /// Attacks a server on this machine's loopback; run by `measure`.
+    #[command(hide = true)]
+    Attack(AttackArgs),
 }
 
 #[tokio::main]
@@ -21,6 +25,7 @@ async fn main() -> anyhow::Result<()> {
     let work = async {
         match command {
             Command::Capture(args) => capture::run(args).await,
+            Command::Attack(args) => attack::run(args).await,
             Command::Measure(args) => figures::run(args).await,
         }
     };

@@ -23,6 +23,8 @@ pub(crate) struct Site {
     pub(crate) authority: String,
     /// A client that does.
     pub(crate) client: Client,
+    /// The file with the authority's certificate.
+    pub(crate) authority_file: PathBuf,
     /// The certificate for 127.0.0.1: PEM.
     pub(crate) certificate: PathBuf,
     /// Its key: PEM.
@@ -53,12 +55,14 @@ impl Site {
         let site = Self {
             client: Client::new(&authority)?,
             authority,
+            authority_file: folder.join("ca.crt"),
             certificate: folder.join("tls.crt"),
             key: folder.join("tls.key"),
             answers,
             programs,
             webhook,
         };
+        fs::write(&site.authority_file, &site.authority)?;
         fs::write(&site.certificate, certificate)?;
         fs::write(&site.key, key)?;
         Ok(site)

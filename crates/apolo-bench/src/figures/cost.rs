@@ -78,16 +78,16 @@ async fn take(
     let path = contender.path(review);
     let load =
         |requests| Load { address: server.address, path: &path, body: &review.file, requests, width: WIDE, log: None };
-    let before = server.cpu()?;
+    let before = server.usage.cpu()?;
     if cost.requests == 0 {
         load(TRIAL).send().await?;
-        let trial = (server.cpu()? - before).as_secs_f64().max(0.01);
+        let trial = (server.usage.cpu()? - before).as_secs_f64().max(0.01);
         let requests = (args.cpu_seconds / trial * TRIAL as f64) as u64;
         cost.requests = requests.clamp(TRIAL, 1_000_000);
     }
-    let before = server.cpu()?;
+    let before = server.usage.cpu()?;
     let outcome = load(cost.requests).send().await?;
-    let used = server.cpu()? - before;
+    let used = server.usage.cpu()? - before;
     cost.cpu.push(used.as_secs_f64() * 1e6 / cost.requests as f64);
     cost.rate.push(outcome.rate);
     cost.errors += outcome.errors;

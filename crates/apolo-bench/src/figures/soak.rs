@@ -35,9 +35,9 @@ pub(super) async fn measure(
     let server = &servers.webhook;
     let load =
         Load { address: server.address, path: &path, body: &typical.file, requests: args.soak, width: WIDE, log: None };
-    let before = server.memory()?;
+    let before = server.usage.memory()?;
     let outcome = load.send().await?;
-    let after = server.memory()?;
+    let after = server.usage.memory()?;
     println!(
         "  {} requests in a row: {} errors (goal 0), {:.0} a second, memory {:.1} MB before and {:.1} MB after",
         args.soak, outcome.errors, outcome.rate, before.now, after.now

@@ -4,10 +4,10 @@ use std::fs;
 
 use super::{MeasureArgs, say};
 use crate::review::Review;
-use crate::server::Memory;
 use crate::site::{Contender, Site};
 use crate::statistics::Spread;
 use crate::table::{self, row};
+use crate::usage::Memory;
 
 /// Prints S4: memory after the first answer, and the most after all reviews; of the webhook and of F.
 pub(super) fn print_memory([ours, floor]: [(Memory, Memory); 2]) {
