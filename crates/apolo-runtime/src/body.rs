@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use http_body::Body;
@@ -15,11 +15,13 @@ use tokio::time::{Instant, sleep_until};
 use crate::status;
 
 mod budget;
+mod buffer;
 mod queue;
 
 pub use budget::Budget;
 
 use budget::{Held, SMALL};
+use buffer::Buffer;
 
 /// A whole body, and its share of the [`Budget`] until it is dropped.
 pub struct Whole {
@@ -90,12 +92,12 @@ where
     }
     let Some(mut next) = data(body).await? else { return Ok(Whole { bytes: first, _held: held }) };
 
-    let mut whole = BytesMut::with_capacity(declared.min(SMALL).max(first.len() + next.len()));
-    whole.extend_from_slice(&first);
+    let mut whole = Buffer::new(declared.min(SMALL).max(first.len() + next.len()));
+    whole.append(&first)?;
     drop(first);
     loop {
         budget.grow(&mut held, whole.len() + next.len()).await?;
-        whole.extend_from_slice(&next);
+        whole.append(&next)?;
         if body.is_end_stream() {
             break;
         }
@@ -104,7 +106,7 @@ where
             None => break,
         }
     }
-    Ok(Whole { bytes: whole.freeze(), _held: held })
+    Ok(Whole { bytes: whole.finish(), _held: held })
 }
 
 /// The next frame with bytes.
