@@ -25,10 +25,12 @@ mod answers;
 mod connection;
 mod connections;
 mod handshake;
+mod listen;
 mod metrics;
 mod protocol;
 mod request;
 
+pub use listen::listen;
 pub use metrics::ServerMetrics;
 
 use answers::Answers;

@@ -11,7 +11,7 @@ use apolo_core::workload::Table;
 use apolo_runtime::certificate::{Certificate, CertificateMetrics, Files};
 use apolo_runtime::limits::Limits;
 use apolo_runtime::readiness::Readiness;
-use apolo_runtime::serve::{Server, ServerMetrics};
+use apolo_runtime::serve::{Server, ServerMetrics, listen};
 use apolo_runtime::signal;
 use apolo_runtime::telemetry::metrics::Metrics;
 use apolo_runtime::telemetry::probes::{self, ProbesAddress};
@@ -71,8 +71,8 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     let router = router(Webhook { cluster_name: args.cluster_name, table, decisions: Decisions::register(registry) });
 
     let readiness = Readiness::new();
-    let listener = bind(args.bind_address).await?;
-    let probes = bind(args.probes.metrics_bind_address).await?;
+    let listener = bind(args.bind_address)?;
+    let probes = bind(args.probes.metrics_bind_address)?;
     tracing::info!(
         address = %listener.local_addr()?,
         metrics_address = %probes.local_addr()?,
@@ -102,6 +102,6 @@ fn table(own: Option<&Path>) -> anyhow::Result<Table> {
     shipped.with_own(&text).with_context(|| format!("reading the rows of {}", file.display()))
 }
 
-async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("binding {address}"))
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("binding {address}"))
 }
