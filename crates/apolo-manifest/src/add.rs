@@ -71,7 +71,6 @@ fn prove(
     expected: &HashMap<usize, (&Root, Value)>,
     result: &str,
 ) -> Result<(), Refusal> {
-    let first = insertions.first().map_or(0, |it| it.at);
     let unproven =
         |at: usize| Refusal::new(at, "nothing can be added here without changing what is there; use -o json");
     let mut left = String::with_capacity(manifest.text.len());
@@ -81,20 +80,31 @@ fn prove(
         (done, shift) = (insertion.at, shift + insertion.text.len());
     }
     left.push_str(rest(result, done + shift));
-    let again = Manifest::read(result.as_bytes()).map_err(|_| unproven(first))?;
+    let again = Manifest::of(result, false).map_err(|refusal| unproven(cause(insertions, refusal.at)))?;
     if left != manifest.text
         || again.is_json != manifest.is_json
         || again.documents().len() != manifest.documents().len()
     {
-        return Err(unproven(first));
+        return Err(unproven(cause(insertions, 0)));
     }
     for (index, (before, after)) in manifest.documents().zip(again.documents()).enumerate() {
         let wanted = expected.get(&index).map_or(before.json(), |(_, json)| json);
         if after.json() != wanted {
-            let at =
-                expected.get(&index).and_then(|(root, _)| manifest.tree.node(root.node)).map_or(first, |it| it.start);
-            return Err(unproven(at));
+            let root = expected.get(&index).and_then(|(root, _)| manifest.tree.node(root.node));
+            let inserted = insertions.iter().map(|it| it.at).find(|at| root.is_some_and(|root| *at >= root.start));
+            return Err(unproven(inserted.unwrap_or(0)));
         }
     }
     Ok(())
+}
+
+/// The place of the last insertion before a byte of the result, or of the first one.
+fn cause(insertions: &[Insertion], at: usize) -> usize {
+    let mut shift = 0;
+    let before = insertions.iter().take_while(|insertion| {
+        let is_before = insertion.at + shift <= at;
+        shift += insertion.text.len();
+        is_before
+    });
+    before.last().or(insertions.first()).map_or(0, |insertion| insertion.at)
 }

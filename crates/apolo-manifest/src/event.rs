@@ -38,27 +38,43 @@ pub(crate) fn end(span: &Span) -> usize {
 pub(crate) fn syntax_error(text: &str, error: &granit_parser::ScanError) -> Refusal {
     let at = error.marker().byte_offset().unwrap_or(text.len());
     let words = match error.kind() {
+        ErrorKind::RecursionLimitExceeded => too_deep(),
+        ErrorKind::UnexpectedCharacter { .. } if byte(text, at) == b'\t' => TAB.to_owned(),
+        kind => our_words(kind).map_or_else(|| kind.to_string(), str::to_owned),
+    };
+    Refusal::new(at, words)
+}
+
+const TAB: &str = "a tab cannot be used as indentation; use blanks";
+
+fn our_words(kind: &ErrorKind) -> Option<&'static str> {
+    Some(match kind {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabAtBlockScalarStart
         | ErrorKind::TabInIndentation
-        | ErrorKind::TabInPlainScalar => "a tab cannot be used as indentation; use blanks".to_owned(),
-        ErrorKind::UnknownAnchor => "the alias has no anchor before it".to_owned(),
-        ErrorKind::RecursionLimitExceeded => too_deep(),
+        | ErrorKind::TabInPlainScalar => TAB,
+        ErrorKind::UnknownAnchor => "the alias has no anchor before it",
         ErrorKind::ExpectedDocumentStart => {
             "this does not belong to what stands before it: its indentation does not fit, or a line \"---\" is missing"
-                .to_owned()
         }
-        ErrorKind::UnexpectedCharacter { .. } if byte(text, at) == b'\t' => {
-            "a tab cannot be used as indentation; use blanks".to_owned()
+        ErrorKind::ExpectedBlockMappingKey => "a key is expected here, at the indentation of those before it",
+        ErrorKind::ExpectedBlockSequenceEntry => "a \"-\" is expected here, at the indentation of those before it",
+        ErrorKind::SimpleKeyExpected => "a \":\" is expected behind this key",
+        ErrorKind::MappingValueNotAllowed => "a \":\" cannot stand here; quote the text that holds it",
+        ErrorKind::InvalidColonPlacement => "a \":\" cannot stand here; is the bracket before it closed?",
+        ErrorKind::BlockEntryInFlowCollection => "a \"-\" cannot stand within brackets",
+        ErrorKind::ExpectedFlowMappingSeparator => "a \",\" or \"}\" is expected here",
+        ErrorKind::ExpectedFlowSequenceSeparator => "a \",\" or \"]\" is expected here",
+        ErrorKind::UnclosedQuotedScalar => "the quotes that begin here do not end",
+        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
+            "this cannot stand behind the quotes"
         }
-        ErrorKind::UnexpectedCharacter { .. } => "nothing can begin with this character; quote it".to_owned(),
-        ErrorKind::Custom(_) | ErrorKind::InputIo { .. } | ErrorKind::InputDecoding { .. } => {
-            "this is not YAML".to_owned()
-        }
-        kind => kind.to_string(),
-    };
-    Refusal::new(at, words)
+        ErrorKind::UnknownQuotedScalarEscape => "double quotes know no such escape; a backslash is written \"\\\\\"",
+        ErrorKind::UnexpectedCharacter { .. } => "nothing can begin with this character; quote it",
+        ErrorKind::Custom(_) | ErrorKind::InputIo { .. } | ErrorKind::InputDecoding { .. } => "this is not YAML",
+        _ => return None,
+    })
 }
 
 pub(crate) fn too_deep() -> String {

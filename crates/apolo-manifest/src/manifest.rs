@@ -37,12 +37,15 @@ impl Manifest {
             let valid = String::from_utf8_lossy(file.get(..refusal.at).unwrap_or_default());
             ReadError { position: Lines::of(&valid).position(&valid, refusal.at), words: refusal.words }
         })?;
-        let lines = Lines::of(text);
-        let refused = |refusal: Refusal| ReadError { position: lines.position(text, refusal.at), words: refusal.words };
-        let (is_json, tree) = parse(text).map_err(refused)?;
-        let values =
-            tree.roots.iter().map(|root| value(&tree, root.node)).collect::<Result<_, _>>().map_err(refused)?;
-        Ok(Self { text: text.to_owned(), has_mark, is_json, tree, lines, values })
+        Self::of(text, has_mark)
+            .map_err(|refusal| ReadError { position: Lines::of(text).position(text, refusal.at), words: refusal.words })
+    }
+
+    /// Reads text that has been decoded.
+    pub(crate) fn of(text: &str, has_mark: bool) -> Result<Self, Refusal> {
+        let (is_json, tree) = parse(text)?;
+        let values = tree.roots.iter().map(|root| value(&tree, root.node)).collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), has_mark, is_json, tree, lines: Lines::of(text), values })
     }
 
     /// The documents, in order.
