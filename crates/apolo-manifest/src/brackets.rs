@@ -31,8 +31,9 @@ impl Writing<'_> {
         }
         let begin = format!("{}{}", self.line_break, slice(self.text, line_start(self.text, start), start));
         let step = self.flow_step(node, &begin);
+        let like = slice(self.text, start, end);
         let is_compact =
-            matches!(byte(self.text, end - 1), b'}' | b']') && !slice(self.text, start, end).contains('\n');
+            like.ends_with(['}', ']']) && !like.ends_with("{}") && !like.ends_with("[]") && !like.contains('\n');
         let flow = Flow { lines: (!is_compact).then(|| (begin.clone(), step)), ..flow };
         let parts: Vec<String> = parts(&flow);
         let (behind, closing) = comma.map_or((end, ""), |comma| (comma + 1, ","));

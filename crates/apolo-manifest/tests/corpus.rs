@@ -95,7 +95,7 @@ fn additions(document: &Value) -> Vec<Operation> {
             additions.push(Operation::Add { path: format!("{pod}{path}"), value });
         };
         let notes = json!({"secrets.apolo.us/containers": "main,other", "secrets.apolo.us/file-mode": "0400"});
-        if at("/metadata").is_none() {
+        if at("/metadata").is_none_or(Value::is_null) {
             add("/metadata".into(), json!({}));
         }
         if has("/metadata/annotations") {
