@@ -37,7 +37,7 @@ pub(crate) fn compose(text: &str) -> Result<Tree, Refusal> {
                 composer.begin = if explicit { end(&span) } else { start(&span) };
             }
             Event::Scalar(value, style, id, tag) => {
-                let tag = tag.map(|tag| scalar_tag(&tag, &span)).transpose()?;
+                let tag = tag.map(|tag| scalar_tag(text, &tag, &span)).transpose()?;
                 composer.scalar(value.into_owned(), style, &span, tag, (id, anchor))?;
             }
             Event::SequenceStart(style, id, tag) => {
@@ -111,6 +111,9 @@ impl Composer<'_> {
             ScalarStyle::Folded => Form::Folded(self.block_scalar(&mut node)),
             _ => Form::Plain,
         };
+        if form == Form::Plain && value.starts_with('?') && self.is_within_brackets() {
+            return Err(Refusal::new(start(span), "kubectl takes this \"?\" as the mark of a key; quote it"));
+        }
         let is_absent = form == Form::Plain && node.start == node.end;
         if is_absent {
             let named = tag.is_some() || node.anchor.is_some();
@@ -124,6 +127,11 @@ impl Composer<'_> {
             self.anchors.insert(anchor.0, id);
         }
         self.complete(id)
+    }
+
+    fn is_within_brackets(&self) -> bool {
+        let node = self.open.last().and_then(|open| self.tree.node(open.node));
+        matches!(node.map(|node| &node.kind), Some(Kind::Mapping { style, .. } | Kind::Sequence { style, .. }) if *style != Style::Block)
     }
 
     /// Finds where a block scalar begins (at its header) and ends (with its last line); gives the indentation of its lines.

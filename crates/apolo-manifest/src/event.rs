@@ -81,17 +81,17 @@ pub(crate) fn too_deep() -> String {
     format!("nested deeper than {MAX_DEPTH} levels")
 }
 
-pub(crate) fn scalar_tag(tag: &granit_parser::Tag, span: &Span) -> Result<Tag, Refusal> {
-    match (tag.handle(), tag.suffix()) {
-        (prefix, suffix) if format!("{prefix}{suffix}") == "!" => Ok(Tag::Str),
-        (prefix, suffix) => match format!("{prefix}{suffix}").strip_prefix("tag:yaml.org,2002:") {
-            Some("str") => Ok(Tag::Str),
-            Some("int") => Ok(Tag::Int),
-            Some("float") => Ok(Tag::Float),
-            Some("bool") => Ok(Tag::Bool),
-            Some("null") => Ok(Tag::Null),
-            _ => Err(custom_tag(span)),
-        },
+/// The tag of a scalar. Where no blank follows it, kubectl takes what follows as a part of it.
+pub(crate) fn scalar_tag(text: &str, tag: &granit_parser::Tag, span: &Span) -> Result<Tag, Refusal> {
+    let end = span.tag_span().and_then(|tag| tag.end.byte_offset()).unwrap_or_default();
+    let is_apart = byte(text, end).is_ascii_whitespace() || end >= text.len();
+    match format!("{}{}", tag.handle(), tag.suffix()).strip_prefix("tag:yaml.org,2002:") {
+        Some("str") if is_apart => Ok(Tag::Str),
+        Some("int") if is_apart => Ok(Tag::Int),
+        Some("float") if is_apart => Ok(Tag::Float),
+        Some("bool") if is_apart => Ok(Tag::Bool),
+        Some("null") if is_apart => Ok(Tag::Null),
+        _ => Err(custom_tag(span)),
     }
 }
 

@@ -106,7 +106,9 @@ impl<'a> Writing<'a> {
             next = next_line(self.text, at);
         }
         let Some(at) = next else { return Place { at: self.text.len(), is_last: true, literal_from: usize::MAX } };
-        let trivia = slice(self.text, at, line_start(self.text, skip_trivia(self.text, at)).max(at));
+        let content = skip_trivia(self.text, at);
+        let content = if content < self.text.len() { line_start(self.text, content).max(at) } else { content };
+        let trivia = slice(self.text, at, content);
         Place { at, is_last: false, literal_from: trivia.lines().map(indentation).max().unwrap_or(0) }
     }
 }

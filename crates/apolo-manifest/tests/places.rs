@@ -145,3 +145,10 @@ fn a_last_line_without_a_line_break_is_read_as_if_it_had_one() {
         assert_eq!(manifest.add([(0, vec![operation])]).unwrap(), format!("{text}\nc: 1"));
     }
 }
+
+#[test]
+fn a_comment_on_a_last_line_without_a_line_break_is_not_taken_into_a_string() {
+    let manifest = Manifest::read(b"a:\n b: 1\n      # deep").unwrap();
+    let operation = Operation::Add { path: "/a/c".to_owned(), value: json!("d\n e\n") };
+    assert_eq!(manifest.add([(0, vec![operation])]).unwrap(), "a:\n b: 1\n c: \"d\\n e\\n\"\n      # deep");
+}
