@@ -1,7 +1,7 @@
 //! YAML text to a [`Tree`]: the parser's events, each with its place.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 
@@ -78,7 +78,7 @@ struct Open {
     node: Id,
     /// A key whose value has not come yet.
     key: Option<Id>,
-    names: HashMap<String, ()>,
+    names: HashSet<String>,
     /// Behind what is known of it.
     cursor: usize,
     height: usize,
@@ -222,7 +222,7 @@ impl Composer<'_> {
         if anchor.0 > 0 {
             self.anchors.insert(anchor.0, id);
         }
-        self.open.push(Open { node: id, key: None, names: HashMap::new(), cursor, height: 0 });
+        self.open.push(Open { node: id, key: None, names: HashSet::new(), cursor, height: 0 });
     }
 
     fn close(&mut self, span: &Span) -> Result<(), Refusal> {
@@ -287,7 +287,7 @@ impl Composer<'_> {
         };
         check_colon(self.text, &self.tree, parent, key)?;
         let (name, merge) = key_name(&self.tree, key)?;
-        if open.names.insert(name.clone(), ()).is_some() {
+        if !open.names.insert(name.clone()) {
             let at = self.tree.node(key).map_or(0, |key| key.start);
             return Err(Refusal::new(at, "the key stands here a second time"));
         }

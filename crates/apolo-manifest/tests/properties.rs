@@ -263,7 +263,7 @@ impl Writer {
                     if index > 0 || out.ends_with('\n') || out.is_empty() {
                         out.push_str(&" ".repeat(column));
                     }
-                    out.push_str(&self.scalar(name, false));
+                    out.push_str(&self.scalar(name));
                     out.push(':');
                     self.behind(out, value, column, true);
                 }
@@ -328,12 +328,12 @@ impl Writer {
             Value::Object(map) => {
                 let parts: Vec<String> = map
                     .iter()
-                    .map(|(name, value)| format!("{}: {}", self.scalar(name, true), self.flow(value, column + 1)))
+                    .map(|(name, value)| format!("{}: {}", self.scalar(name), self.flow(value, column + 1)))
                     .collect();
                 ("{", parts, "}")
             }
             Value::Array(list) => ("[", list.iter().map(|value| self.flow(value, column + 1)).collect(), "]"),
-            Value::String(text) => return self.scalar(text, true),
+            Value::String(text) => return self.scalar(text),
             other => return other.to_string(),
         };
         if parts.is_empty() || self.choose(3) > 0 {
@@ -354,7 +354,7 @@ impl Writer {
         out + self.line_break + &" ".repeat(column) + close
     }
 
-    fn scalar(&mut self, text: &str, _in_brackets: bool) -> String {
+    fn scalar(&mut self, text: &str) -> String {
         let is_word = !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase());
         let is_word = is_word && !["y", "n", "yes", "no", "on", "off", "null", "true", "false"].contains(&text);
         let single = !text.contains(|c: char| c.is_control() || c == '\u{2028}');
