@@ -7,10 +7,12 @@ use granit_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::error::Refusal;
 use crate::event::{
-    check_collection_tag, check_name, collection_style, end, options, scalar_tag, start, syntax_error, too_deep,
+    TAB, check_collection_tag, check_name, collection_style, end, options, scalar_tag, start, syntax_error, too_deep,
 };
 use crate::scalar::{self, Resolved};
-use crate::text::{byte, column, indentation, line_end, next_line, rest, skip_properties, skip_trivia, slice};
+use crate::text::{
+    byte, column, indentation, line_end, line_start, next_line, rest, skip_properties, skip_trivia, slice,
+};
 use crate::tree::{Entry, Form, Id, Kind, Node, Root, Scalar, Style, Tag, Tree};
 use crate::value::MAX_DEPTH;
 
@@ -303,11 +305,23 @@ impl Composer<'_> {
             Some(Node { kind: Kind::Scalar(_), start, .. }) => {
                 Err(Refusal::new(*start, "the document is not a mapping"))
             }
-            _ => {
+            Some(Node { start, .. }) => {
+                check_indentation(self.text, *start)?;
                 self.tree.roots.push(Root { node: id, end: self.tree.nodes.len() });
                 Ok(())
             }
+            None => Ok(()),
         }
+    }
+}
+
+/// A document that begins behind a tab is none to kubectl.
+fn check_indentation(text: &str, start: usize) -> Result<(), Refusal> {
+    let line = line_start(text, start);
+    let before = slice(text, line, start);
+    match before.find('\t') {
+        Some(tab) if before.trim_ascii().is_empty() => Err(Refusal::new(line + tab, TAB)),
+        _ => Ok(()),
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn syntax_error(text: &str, error: &granit_parser::ScanError) -> Refu
     Refusal::new(at, words)
 }
 
-const TAB: &str = "a tab cannot be used as indentation; use blanks";
+pub(crate) const TAB: &str = "a tab cannot be used as indentation; use blanks";
 
 fn our_words(kind: &ErrorKind) -> Option<&'static str> {
     Some(match kind {
