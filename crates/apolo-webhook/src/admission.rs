@@ -55,17 +55,25 @@ pub struct AdmissionRequest<'a, O> {
 
 /// An object that is asked about.
 pub trait Object {
+    /// How many objects and lists may stand in the lists of a review of it, all together.
+    const MOST_ELEMENTS: usize;
+
     /// Its name, or what its name will begin with, as far as it tells.
     fn name(&self) -> Option<&str>;
 }
 
 impl Object for Pod<'_> {
+    const MOST_ELEMENTS: usize = 10_000;
+
     fn name(&self) -> Option<&str> {
         self.metadata.name.as_deref().or(self.metadata.generate_name.as_deref())
     }
 }
 
 impl Object for &RawValue {
+    /// A workload may have thousands of steps, which are skipped unread, and comes with what it was.
+    const MOST_ELEMENTS: usize = 30_000;
+
     fn name(&self) -> Option<&str> {
         None
     }
@@ -114,7 +122,7 @@ pub enum ReviewError {
         /// How deep it may be.
         most: usize,
     },
-    /// There is more in their lists than in those of any Pod.
+    /// There is more in their lists than in those of any such object.
     #[error("the body has more than {most} objects in its lists")]
     TooMany {
         /// How many there may be.
@@ -162,14 +170,14 @@ struct Review<'a, R> {
     request: Option<R>,
 }
 
-impl<'a, O: Deserialize<'a>> AdmissionRequest<'a, O> {
+impl<'a, O: Object + Deserialize<'a>> AdmissionRequest<'a, O> {
     /// Reads a request out of a body.
     ///
     /// # Errors
     /// Whatever is wrong with the body; see [`uid_of`] for whether it can still be answered as a review.
     pub fn read(body: &'a [u8]) -> Result<Self, ReviewError> {
         let text = str::from_utf8(body).map_err(|error| ReviewError::NotUtf8 { at: error.valid_up_to() })?;
-        shape::hold(body)?;
+        shape::hold(body, O::MOST_ELEMENTS)?;
         let review: Review<'a, Self> = serde_json::from_str(text).map_err(|error| bad_form(&error))?;
         if review.kind.as_str() != KIND || review.api_version.as_str() != API_VERSION {
             return Err(ReviewError::WrongKind {

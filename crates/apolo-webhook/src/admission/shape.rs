@@ -9,24 +9,22 @@ use super::ReviewError;
 /// How deep a body may be. The API server's own limit is 10,000 (Go's encoding/json).
 pub(super) const MOST_LEVELS: usize = 4096;
 
-/// How many objects and lists may stand in the lists of a body, all together.
-pub(super) const MOST_ELEMENTS: usize = 10_000;
-
-/// Holds a text, if it is JSON, against both bounds.
+/// Holds a text, if it is JSON, against both bounds: no more levels than may be, and no more objects and lists in its lists, all
+/// together, than `most`.
 ///
 /// Cheap for every honest body: one with no more brackets than levels are allowed breaks neither, and they are counted at
 /// memory's speed.
 ///
 /// # Errors
 /// Which of them it breaks.
-pub(super) fn hold(text: &[u8]) -> Result<(), ReviewError> {
+pub(super) fn hold(text: &[u8], most: usize) -> Result<(), ReviewError> {
     // `[` and `{` differ in one bit. Counted in bytes, 255 at a time, which the compiler does for many at once.
     let in_chunk = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(*byte | 0x20 == b'{')).sum::<u8>();
     let opening: usize = text.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(in_chunk(chunk))).sum();
-    if opening > MOST_LEVELS.min(MOST_ELEMENTS) { walk(text) } else { Ok(()) }
+    if opening > MOST_LEVELS.min(most) { walk(text, most) } else { Ok(()) }
 }
 
-fn walk(text: &[u8]) -> Result<(), ReviewError> {
+fn walk(text: &[u8], most: usize) -> Result<(), ReviewError> {
     let (mut open, mut elements, mut in_string, mut escaped) = (Vec::new(), 0usize, false, false);
     for byte in text {
         match byte {
@@ -36,8 +34,8 @@ fn walk(text: &[u8]) -> Result<(), ReviewError> {
             _ if in_string => {}
             b'[' | b'{' => {
                 elements += usize::from(open.last() == Some(&b'['));
-                if elements > MOST_ELEMENTS {
-                    return Err(ReviewError::TooMany { most: MOST_ELEMENTS });
+                if elements > most {
+                    return Err(ReviewError::TooMany { most });
                 }
                 if open.len() == MOST_LEVELS {
                     return Err(ReviewError::TooDeep { most: MOST_LEVELS });
@@ -56,7 +54,7 @@ mod tests {
     use super::*;
 
     fn told(text: &str) -> String {
-        hold(text.as_bytes()).err().map(|error| error.to_string()).unwrap_or_default()
+        hold(text.as_bytes(), 10_000).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[test]
