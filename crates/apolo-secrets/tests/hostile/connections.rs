@@ -106,12 +106,16 @@ async fn serves_among_10000_silent_connections() {
     raise_descriptors();
     let attack = async {
         let mut silent = Vec::new();
-        for _ in 0..10_000 {
+        for number in 1..=10_000 {
             silent.push(TcpStream::connect(webhook.address).await.unwrap());
+            // A newcomer has a place until 256 others have come.
+            if number % 100 == 0 {
+                webhook.serves_newcomer("silent connections").await;
+            }
         }
         ended(&mut silent[0]).await;
     };
-    webhook.survives("10,000 silent connections", attack).await;
+    webhook.keeps_serving("10,000 silent connections", attack).await;
 }
 
 /// Lets this process have as many connections as it may (prlimit is of util-linux, which is everywhere).

@@ -87,9 +87,9 @@ fn rows() -> Vec<(&'static str, Vec<u8>, Told)> {
         text("a NUL in a string", object(&format!("{{\"metadata\":{{\"name\":\"{VALUE}\0\"}}}}")), Status("not JSON")),
         text("an escaped NUL", annotated(r#"{"secrets.apolo.us/env":"A\u0000=hunter2"}"#), Refused(422, "item 1")),
         text("a bad escape", object(r#"{"metadata":{"name":"hunter2\x"}}"#), Status("the body is not JSON")),
-        text("half of a surrogate pair", object(r#"{"metadata":{"name":"hunter2\ud800"}}"#), Status("not JSON")),
+        text("half of a surrogate pair", object(r#"{"metadata":{"name":"hunter2\ud800"}}"#), Refused(400, "not JSON")),
         text("a number that is too large", object(r#"{"spec":{"priority":1e999}}"#), Allowed),
-        text("a number for a string", object(r#"{"metadata":{"name":1e999}}"#), Status("the body is not")),
+        text("a number for a string", object(r#"{"metadata":{"name":1e999}}"#), Refused(400, "the body is not")),
         text("more after the end", format!("{}{VALUE}", object("{}")), Status("the body is not JSON")),
     ]
 }

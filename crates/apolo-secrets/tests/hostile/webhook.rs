@@ -69,25 +69,45 @@ impl Webhook {
         Self { address, root: certificate.der().clone(), process, _files: files }
     }
 
-    /// Attacks, while an honest client asks without a pause, on one connection and on a new one each time; then once
-    /// more. Every answer must be right, and memory bounded.
+    /// Attacks, while honest clients ask without a pause, on one connection and on a new one each time; then once more.
+    /// Every answer must be right, and memory bounded.
     pub(crate) async fn survives<T>(&self, name: &str, attack: impl Future<Output = T>) -> T {
+        let newcomers = async {
+            loop {
+                self.serves_newcomer(name).await;
+            }
+        };
+        let attack = async {
+            tokio::select! {
+                done = attack => done,
+                never = newcomers => never,
+            }
+        };
+        self.keeps_serving(name, attack).await
+    }
+
+    /// The same with a client that was there before; newcomers are the attack's business.
+    pub(crate) async fn keeps_serving<T>(&self, name: &str, attack: impl Future<Output = T>) -> T {
+        let connection = Http2::new(self).await;
+        check(&connection.post("/pods/mutate", review()).await, name);
         let honest = async {
-            let connection = Http2::new(self).await;
             loop {
                 check(&connection.post("/pods/mutate", review()).await, name);
-                check(&Http2::new(self).await.post("/pods/mutate", review()).await, name);
             }
         };
         let done = tokio::select! {
             done = soon(name, attack) => done,
             never = honest => never,
         };
-        let connection = soon("an honest connection", Http2::new(self)).await;
-        check(&soon("an honest answer", connection.post("/pods/mutate", review())).await, name);
+        soon("an honest answer", self.serves_newcomer(name)).await;
         let peak = self.peak();
         assert!(peak <= MOST_BYTES, "{name}: it held {peak} bytes");
         done
+    }
+
+    /// An honest client comes, asks, and goes.
+    pub(crate) async fn serves_newcomer(&self, name: &str) {
+        check(&Http2::new(self).await.post("/pods/mutate", review()).await, name);
     }
 
     /// The most memory that it has held (`VmHWM` of proc(5)), in bytes.
