@@ -111,7 +111,7 @@ impl Attack {
             Self::EndlessBodies => plan(16, 1_000, 10, "http/1.1", "16 bodies of 1 GiB"),
             Self::SlowBodies => plan(2_000, 1_000, 5_000, "http/1.1", "2,000 bodies, 4 bytes a second"),
             Self::SlowStreams => plan(80, 1_000, 1_000, "h2", "10,000 streams, 2 bytes a second"),
-            Self::Resets => plan(8, 1_000, 50, "h2", "streams reset at once, 80,000 a second"),
+            Self::Resets => plan(8, 1_000, 50, "h2", "8 storms of streams reset at once"),
             Self::DeepJson => plan(8, 1_000, 20, "h2", "8 reviews 3,000,000 levels deep"),
             Self::ManyContainers => plan(8, 1_000, 20, "h2", "8 reviews of 2,000,000 containers"),
             Self::UnreadAnswers => plan(32, 1_000, 500, "h2", "3,200 answers of 1 MB, not taken"),

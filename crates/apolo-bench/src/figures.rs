@@ -87,11 +87,7 @@ pub async fn run(args: MeasureArgs) -> anyhow::Result<()> {
     let typical = find(&reviews, "typical", Hook::Mutate)?;
     let site = Site::new(&args.folder, args.webhook.clone())?;
     println!("{}", machine()?);
-    println!(
-        "F: axum and rustls, reads the body, answers as many bytes as the webhook; medians of {} rounds",
-        args.rounds
-    );
-    println!("(least to most); met or missed is said of the median. Each answer was checked once before the load.");
+    println!("F: axum and rustls, reads the body, answers as many bytes as the webhook");
     if args.only != Some(Part::R8) {
         speed(&args, &site, &reviews, typical).await?;
     }
@@ -103,6 +99,8 @@ pub async fn run(args: MeasureArgs) -> anyhow::Result<()> {
 }
 
 async fn speed(args: &MeasureArgs, site: &Site, reviews: &[Review], typical: &Review) -> anyhow::Result<()> {
+    println!("medians of {} rounds (least to most); met or missed is said of the median", args.rounds);
+    println!("each answer was checked once before the load");
     let (webhook, _) = site.start(Contender::Webhook, typical).await?;
     let idle = webhook.usage.memory()?;
     site.keep_answers(&webhook, reviews).await?;

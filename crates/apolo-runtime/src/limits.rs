@@ -8,8 +8,8 @@ pub mod quantity;
 
 use quantity::{bytes, duration};
 
-/// Bounds on what a client may cost. Together they bound memory: about 45 KB a connection, the buffered bodies, 10 KB for
-/// each of four times `max_requests`, and what so many handlers use.
+/// Bounds on what a client may cost. Together they bound memory: about 45 KB a connection, the buffered bodies, a third as
+/// much for answers that are not taken, 10 KB for each of four times `max_requests`, and what handlers use at once.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
     /// Largest request body; an AdmissionReview carries two objects, each below the API server's limit of 3 MiB.

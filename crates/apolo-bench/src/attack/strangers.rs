@@ -49,13 +49,13 @@ pub(super) fn body(attack: Attack) -> Bytes {
         Attack::DeepJson => repeated("", "[", 3_000_000, ""),
         Attack::ManyContainers => {
             let head = format!(r#"{REVIEW}{{"spec":{{"containers":[{{}}"#);
-            repeated(&head, ",{}", 2_000_000, "]}}}")
+            repeated(&head, ",{}", 2_000_000, "]}}}}")
         }
         Attack::UnreadAnswers => {
             let items: Vec<String> = (0..64).map(|item| format!("secret:k:/var/secrets/{item}")).collect();
             let annotations = format!(r#"{{"secrets.apolo.us/volume":"{}"}}"#, items.join(","));
             let head = format!(r#"{REVIEW}{{"metadata":{{"annotations":{annotations}}},"spec":{{"containers":[{{}}"#);
-            repeated(&head, ",{}", 120, "]}}}")
+            repeated(&head, ",{}", 120, "]}}}}")
         }
         _ => Bytes::new(),
     }
