@@ -49,10 +49,15 @@ impl Answers {
     /// Resolves when another answer may be made.
     pub(super) async fn room(&self) {
         let Self(shared) = self;
-        while shared.untaken.load(Ordering::Relaxed) >= shared.most.max(1) {
+        while self.is_crowded() {
             shared.crowded.notify_one();
             let _ = timeout(PAUSE, shared.taken.notified()).await;
         }
+    }
+
+    /// Whether there is no room.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.untaken.load(Ordering::Relaxed) >= self.0.most.max(1)
     }
 
     /// Resolves when somebody waits for room, and a connection is to be cut.

@@ -17,6 +17,9 @@ use super::connection::{Connection, Shared};
 /// How long to wait for the place of an evicted connection before the next is evicted, or after an error of accept(2).
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long an honest client may take for an answer when others need its room.
+const STUCK: Duration = Duration::from_millis(100);
+
 pub(super) struct Connections {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
@@ -114,10 +117,14 @@ impl Connections {
         }
     }
 
-    /// Cuts the connection whose client has not taken its answers for longest.
+    /// Cuts the connection whose client has not taken its answers for longest, if there still is no room.
     fn cut_stuck(&mut self) {
         self.reap();
+        if !self.shared.requests.answers.is_crowded() {
+            return;
+        }
         let stuck = self.open.values().filter_map(|connection| Some((connection.stuck()?, connection)));
+        let stuck = stuck.filter(|(since, _)| since.elapsed() >= STUCK);
         if let Some((_, connection)) = stuck.min_by_key(|(since, _)| *since) {
             self.shared.requests.metrics.evicted();
             connection.cut();
