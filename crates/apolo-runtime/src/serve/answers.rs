@@ -20,7 +20,7 @@ use super::connection::Connection;
 use crate::status;
 
 /// How long to wait for the room of a connection that is cut before the next is cut.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What an answer costs besides its bytes: a stream of HTTP/2 that does not end.
 const STREAM: usize = 1 << 10;

@@ -17,8 +17,8 @@ use super::connection::{Connection, Shared};
 /// How long to wait for the place of an evicted connection before the next is evicted, or after an error of accept(2).
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long an honest client may take for an answer when others need its room.
-const STUCK: Duration = Duration::from_millis(100);
+/// How long any client may take for an answer when others need its room; of those who take longer the slowest goes.
+const STUCK: Duration = Duration::from_millis(10);
 
 pub(super) struct Connections {
     shared: Arc<Shared>,
