@@ -1,7 +1,8 @@
-//! The figures S1 to S5 and R8, in their order.
+//! The figures S1 to S5, R8 and I1, in their order.
 
 mod cost;
 mod hostile;
+mod inject;
 mod latency;
 mod soak;
 mod start;
@@ -59,6 +60,8 @@ enum Part {
     S,
     /// Hostile traffic: R8.
     R8,
+    /// The command `apolo inject`: I1.
+    I,
 }
 
 /// Servers that are being compared.
@@ -88,11 +91,15 @@ pub async fn run(args: MeasureArgs) -> anyhow::Result<()> {
     let site = Site::new(&args.folder, args.webhook.clone())?;
     println!("{}", machine()?);
     println!("F: axum and rustls, reads the body, answers as many bytes as the webhook");
-    if args.only != Some(Part::R8) {
+    let wanted = |part| args.only.is_none_or(|only| only == part);
+    if wanted(Part::S) {
         speed(&args, &site, &reviews, typical).await?;
     }
-    if args.only != Some(Part::S) {
+    if wanted(Part::R8) {
         hostile::measure(&args, &site, typical).await?;
+    }
+    if wanted(Part::I) {
+        inject::measure(&args, &site)?;
     }
     println!("\n{}", machine()?);
     Ok(())

@@ -70,7 +70,12 @@ impl Site {
 
     /// The webhook's binary.
     pub(crate) fn webhook(&self) -> PathBuf {
-        self.webhook.clone().unwrap_or_else(|| self.programs.join("apolo-secrets"))
+        self.webhook.clone().unwrap_or_else(|| self.program("apolo-secrets"))
+    }
+
+    /// A binary that was built beside this one.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
     }
 
     /// Starts a server; it does not serve yet.
