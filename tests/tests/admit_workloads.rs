@@ -126,6 +126,31 @@ async fn a_workload_is_held_up_again_when_a_template_differs_and_not_when_it_is_
 }
 
 #[tokio::test]
+async fn an_annotation_of_ours_that_comes_later_where_it_does_nothing_is_told() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let plain = objects::template(&[]);
+        for object in [objects::deployment("plain", &plain), objects::cron_job("plain", &plain)] {
+            ns.create(&object).await?;
+        }
+        let annotate = async |arguments: &[&str]| {
+            let arguments = [arguments, &["--namespace", &ns.name]].concat();
+            command::run(ns.kubectl(arguments), "").await
+        };
+        let told = annotate(&["annotate", "deployment", "plain", "secrets.apolo.us/env=A=secret:a"]).await?;
+        let says =
+            "secrets.apolo.us/env on the Deployment has no effect; move it to spec.template.metadata.annotations";
+        assert!(!told.status.success() && told.stderr.contains(says), "{}", told.stderr);
+        let patch = r#"{"spec":{"jobTemplate":{"metadata":{"annotations":{"secrets.apolo.us/env":"A=secret:a"}}}}}"#;
+        let told = annotate(&["patch", "cronjob", "plain", "--patch", patch]).await?;
+        assert!(!told.status.success() && told.stderr.contains("on spec.jobTemplate has no effect"), "{}", told.stderr);
+        let other = annotate(&["annotate", "deployment", "plain", "example.com/env=A"]).await?;
+        assert!(other.status.success(), "{}", other.stderr);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn nothing_that_stands_for_nothing_on_the_way_is_held_against_an_object() -> anyhow::Result<()> {
     with_namespace(async |ns| {
         ns.add_presets().await?;
@@ -165,7 +190,7 @@ async fn a_kind_of_ones_own_is_checked_like_the_others() -> anyhow::Result<()> {
   versions: [v1]
   kind: Box
   resource: boxes
-  templates: [\"spec.parts[*].of.*.template\"]";
+  templates: [\"spec.parts[*].of.*.template\", spec.in.template]";
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -185,6 +210,12 @@ async fn a_kind_of_ones_own_is_checked_like_the_others() -> anyhow::Result<()> {
             for arguments in [&["apply", "--filename=-"][..], &["wait", "--for=condition=Established", "crd/boxes.example.com"]] {
                 let done = command::run(ns.kubectl(arguments), definition.to_string()).await?;
                 assert!(done.status.success(), "{}", done.stderr);
+            }
+            // What no schema forbids may stand there; where it has no annotation of ours, it is none of our business.
+            let odd = json!({"parts": "x", "in": {"template": {"metadata": {"annotations": ["x"]}}}});
+            for spec in [json!([]), json!(3), json!({"parts": [3, {"of": ["x"]}]}), json!({"in": []}), odd] {
+                let object = json!({"apiVersion": "example.com/v1", "kind": "Box", "metadata": {"generateName": "odd-"}, "spec": spec});
+                ns.create(&object).await.with_context(|| object.to_string())?;
             }
             let template = objects::template(&[(ENV, "A")]);
             let parts = json!([{}, {"of": {"wheels": {"template": template}}}]);

@@ -1,11 +1,22 @@
-{{/* The rows of the workload table: those of the value `workloads`, then the shipped ones of other kinds, as {rows: […]}. */}}
+{{/*
+The rows of the workload table: those of the value `workloads`, then the shipped ones of other kinds, as {rows: […]}. Refuses rows
+that the API server would refuse in other words.
+*/}}
 {{- define "apolo-secrets.workloads" -}}
-{{- $own := .Values.workloads -}}
+{{- $own := .Values.workloads | default list -}}
 {{- $rows := $own -}}
 {{- range $row := .Files.Get "files/workloads.yaml" | fromYamlArray -}}
   {{- $replaced := false -}}
   {{- range $own }}{{ if and (eq .group $row.group) (eq .kind $row.kind) }}{{ $replaced = true }}{{ end }}{{ end -}}
   {{- if not $replaced }}{{ $rows = append $rows $row }}{{ end -}}
+{{- end -}}
+{{- $seen := dict "pods" "" -}}
+{{- range $row := $rows -}}
+  {{- $name := include "apolo-secrets.workload.name" $row -}}
+  {{- if hasKey $seen $name -}}
+    {{- fail (printf "workloads: there is more than one row for %s (kind %s); make one of them, with the kind written as its API has it" $name $row.kind) -}}
+  {{- end -}}
+  {{- $_ := set $seen $name "" -}}
 {{- end -}}
 {{- dict "rows" $rows | toJson -}}
 {{- end -}}
@@ -15,87 +26,115 @@
 {{- .resource | default (printf "%ss" (lower .kind)) -}}
 {{- end -}}
 
-{{/* The steps of the path of a template, and where annotations are in one, as {steps: […], annotations: […]}. */}}
-{{- define "apolo-secrets.workload.steps" -}}
-{{- $path := . -}}
-{{- $annotations := list ".?metadata.?annotations" -}}
-{{- if kindIs "map" . -}}
-  {{- $path = .path -}}
-  {{- if eq .form "metadata" }}{{ $annotations = list ".?annotations" }}{{ end -}}
-  {{- if eq .form "argo" }}{{ $annotations = append $annotations ".?annotations" }}{{ end -}}
-{{- end -}}
-{{- dict "steps" (replace "[*]" ".[*]" $path | splitList ".") "annotations" $annotations | toJson -}}
-{{- end -}}
-
-{{/* A CEL expression: whether the annotations at `.` (an optional) have one of ours. */}}
-{{- define "apolo-secrets.workload.has" -}}
-{{- printf "%s.optMap(a, a != null && a.exists(name, name.startsWith('secrets.apolo.us/'))).orValue(false)" . -}}
+{{/* A row's kind as kubectl names it: `jobs.batch`. */}}
+{{- define "apolo-secrets.workload.name" -}}
+{{- list (include "apolo-secrets.workload.resource" .) .group | compact | join "." -}}
 {{- end -}}
 
 {{/*
-A CEL expression: whether something between an object and a template, or the template, bears an annotation of ours. `at` is an
-expression of where it stands, `depth` the number of steps that led there.
+What is looked at in an object of a row's kind, as {places: […]}: each has `steps`, the fields of the annotations behind them (`leaf`),
+and whether a Pod gets these (`template`): it does in a template, and not in the metadata above one.
+*/}}
+{{- define "apolo-secrets.workload.places" -}}
+{{- $places := list -}}
+{{- range .templates -}}
+  {{- $path := . -}}
+  {{- $form := "template" -}}
+  {{- if kindIs "map" . }}{{ $path = .path }}{{ $form = .form }}{{ end -}}
+  {{- $steps := replace "[*]" ".[*]" $path | splitList "." -}}
+  {{- range $index, $step := $steps -}}
+    {{- if or (eq $index 0) (eq $step "spec") -}}
+      {{- $places = append $places (dict "steps" (slice $steps 0 $index) "leaf" (list "metadata" "annotations") "template" false) -}}
+    {{- end -}}
+  {{- end -}}
+  {{- if eq $form "argo" -}}
+    {{- $places = append $places (dict "steps" $steps "leaf" (list "annotations") "template" false) -}}
+  {{- end -}}
+  {{- $leaf := ternary (list "annotations") (list "metadata" "annotations") (eq $form "metadata") -}}
+  {{- $places = append $places (dict "steps" $steps "leaf" $leaf "template" true) -}}
+{{- end -}}
+{{- dict "places" ($places | uniq) | toJson -}}
+{{- end -}}
+
+{{/*
+A CEL expression, an optional: the fields one below the other, from `at`: the object, which is one, or an optional. What is no object
+on the way, as an API server hands it over where a schema does not say, has none.
+*/}}
+{{- define "apolo-secrets.workload.fields" -}}
+{{- $at := .at -}}
+{{- range .fields -}}
+  {{- if has $at (list "object" "oldObject") }}{{ $at = printf "%s[?'%s']" $at . }}{{ continue }}{{ end -}}
+  {{- $at = printf "%s.optMap(o, type(o) == map ? o : {})[?'%s']" $at . -}}
+{{- end -}}
+{{- $at -}}
+{{- end -}}
+
+{{/*
+A CEL expression: whether there are annotations of ours at a place, from `at`, with `depth` steps done.
 */}}
 {{- define "apolo-secrets.workload.bears" -}}
 {{- if not .steps -}}
-  {{- $at := .at -}}
-  {{- range $index, $annotations := .annotations -}}
-    {{- if $index }} || {{ end -}}
-    {{- include "apolo-secrets.workload.has" (printf "%s%s" $at $annotations) -}}
-  {{- end -}}
+  {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" .at "fields" .leaf) -}}
+  {{- printf "%s.optMap(a, type(a) == map && a.exists(k, k.startsWith('secrets.apolo.us/'))).orValue(false)" $annotations -}}
 {{- else -}}
   {{- $step := first .steps -}}
   {{- $var := printf "v%d" (int .depth) -}}
-  {{- $next := dict "steps" (rest .steps) "annotations" .annotations "depth" (add1 .depth) -}}
+  {{- $next := dict "steps" (rest .steps) "leaf" .leaf "depth" (add1 .depth) "at" (printf "optional.of(%s)" $var) -}}
   {{- if eq $step "[*]" -}}
-    {{- $inner := include "apolo-secrets.workload.bears" (set $next "at" $var) -}}
-    {{- printf "%s.optMap(l, l != null && l.exists(%s, %s)).orValue(false)" .at $var $inner -}}
+    {{- $inner := include "apolo-secrets.workload.bears" $next -}}
+    {{- printf "%s.optMap(l, type(l) == list && l.exists(%s, %s)).orValue(false)" .at $var $inner -}}
   {{- else if eq $step "*" -}}
-    {{- $inner := include "apolo-secrets.workload.bears" (set $next "at" $var) -}}
-    {{- printf "%s.optMap(m, m != null && m.exists(k, %s, %s)).orValue(false)" .at $var $inner -}}
+    {{- $inner := include "apolo-secrets.workload.bears" $next -}}
+    {{- printf "%s.optMap(m, type(m) == map && m.exists(k, %s, %s)).orValue(false)" .at $var $inner -}}
   {{- else -}}
-    {{- if and .depth (eq $step "spec") -}}
-      {{- include "apolo-secrets.workload.has" (printf "%s.?metadata.?annotations" .at) }} || {{ end -}}
-    {{- include "apolo-secrets.workload.bears" (set $next "at" (printf "%s.?%s" .at $step)) -}}
+    {{- $field := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (list $step)) -}}
+    {{- include "apolo-secrets.workload.bears" (set $next "at" $field) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* A CEL expression of the templates at a path, and of nothing else: a value that differs where one of them does. */}}
-{{- define "apolo-secrets.workload.templates" -}}
-{{- if not .steps -}}
+{{/*
+A CEL expression of what is at a place, and of nothing else, a value that differs where it does: the templates themselves, or of
+what is above them the annotations of ours.
+*/}}
+{{- define "apolo-secrets.workload.at" -}}
+{{- if and (not .steps) .template -}}
   {{- .at -}}
+{{- else if not .steps -}}
+  {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" .at "fields" .leaf) -}}
+  {{- printf "%s.optMap(a, type(a) == map ? a.transformMap(k, v, k.startsWith('secrets.apolo.us/'), v) : {}).orValue({})" $annotations -}}
 {{- else -}}
   {{- $step := first .steps -}}
   {{- $var := printf "v%d" (int .depth) -}}
-  {{- $next := dict "steps" (rest .steps) "depth" (add1 .depth) -}}
+  {{- $next := dict "steps" (rest .steps) "leaf" .leaf "template" .template "depth" (add1 .depth) "at" (printf "optional.of(%s)" $var) -}}
   {{- if eq $step "[*]" -}}
-    {{- $inner := include "apolo-secrets.workload.templates" (set $next "at" $var) -}}
-    {{- printf "%s.optMap(l, l == null ? [] : l.map(%s, %s))" .at $var $inner -}}
+    {{- $inner := include "apolo-secrets.workload.at" $next -}}
+    {{- printf "%s.optMap(l, type(l) == list ? l.map(%s, %s) : [])" .at $var $inner -}}
   {{- else if eq $step "*" -}}
-    {{- $inner := include "apolo-secrets.workload.templates" (set $next "at" $var) -}}
-    {{- printf "%s.optMap(m, m == null ? {} : m.transformMap(k, %s, %s))" .at $var $inner -}}
+    {{- $inner := include "apolo-secrets.workload.at" $next -}}
+    {{- printf "%s.optMap(m, type(m) == map ? m.transformMap(k, %s, %s) : {})" .at $var $inner -}}
   {{- else -}}
-    {{- include "apolo-secrets.workload.templates" (set $next "at" (printf "%s.?%s" .at $step)) -}}
+    {{- $field := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (list $step)) -}}
+    {{- include "apolo-secrets.workload.at" (set $next "at" $field) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{/* The conditions under which an object of a row's kind is held up. */}}
 {{- define "apolo-secrets.workload.conditions" -}}
-{{- $bears := list (include "apolo-secrets.workload.has" "object.?metadata.?annotations") -}}
+{{- $bears := list -}}
 {{- $differs := list "request.operation == 'CREATE'" -}}
-{{- range .templates -}}
-  {{- $path := include "apolo-secrets.workload.steps" . | fromJson -}}
-  {{- $bears = append $bears (include "apolo-secrets.workload.bears" (dict "steps" $path.steps "annotations" $path.annotations "depth" 0 "at" "object")) -}}
-  {{- $templates := include "apolo-secrets.workload.templates" (dict "steps" $path.steps "depth" 0 "at" "object") -}}
-  {{- $before := include "apolo-secrets.workload.templates" (dict "steps" $path.steps "depth" 0 "at" "oldObject") -}}
-  {{- $differs = append $differs (printf "%s != %s" $templates $before) -}}
+{{- range (include "apolo-secrets.workload.places" . | fromJson).places -}}
+  {{- $_ := set . "depth" 0 -}}
+  {{- $bears = append $bears (include "apolo-secrets.workload.bears" (merge (dict "at" "object") .)) -}}
+  {{- $now := include "apolo-secrets.workload.at" (merge (dict "at" "object") .) -}}
+  {{- $before := include "apolo-secrets.workload.at" (merge (dict "at" "oldObject") .) -}}
+  {{- $differs = append $differs (printf "%s != %s" $now $before) -}}
 {{- end }}
 - name: bears-our-annotations
   expression: >-
     {{- join " ||\n" $bears | nindent 4 }}
-- name: is-new-or-has-another-template
+- name: is-new-or-differs
   expression: >-
     {{- join " ||\n" $differs | nindent 4 }}
 {{- end -}}

@@ -348,6 +348,12 @@ impl<'a> Notes<'a> {
         self.entries.retain(|_, value| wanted(value));
     }
 
+    /// Those that begin with our prefix, with their values.
+    pub(crate) fn all_of_ours(&self) -> Vec<(String, String)> {
+        let ours = self.entries.iter().filter(|(name, _)| name.starts_with(names::PREFIX));
+        ours.map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
     /// The names that begin with our prefix, in their order.
     pub fn ours(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(Text::as_str).filter(|name| name.starts_with(names::PREFIX))

@@ -9,10 +9,12 @@ mod descend;
 mod path;
 mod table;
 
-use descend::End;
+use std::collections::HashSet;
+
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use self::descend::End;
 use crate::mistake::{Mistakes, Place, Wrong};
 use crate::pod::{Metadata, Pod};
 use crate::reference::Scope;
@@ -81,11 +83,9 @@ impl<'a> Workload<'a> {
         let mut workload = Self { row, above: Vec::new(), templates: Vec::new() };
         for column in &row.templates {
             let found = descend::find(object, &column.path)?;
-            for above in found.above {
-                if !workload.above.iter().any(|it| it.path == above.path) {
-                    workload.above.push(above);
-                }
-            }
+            // What two paths have in common is found on both.
+            let known: HashSet<String> = workload.above.iter().map(|above| above.path.clone()).collect();
+            workload.above.extend(found.above.into_iter().filter(|above| !known.contains(&above.path)));
             if column.form == Form::Argo {
                 for end in &found.ends {
                     workload.above.extend(argo::beside(end, column.path.steps())?);
@@ -102,15 +102,24 @@ impl<'a> Workload<'a> {
         Ok(workload)
     }
 
-    /// Whether a Pod template differs from what it was, or is new, or has gone.
+    /// Whether a Pod template differs from what it was, or is new, or has gone; or one of our annotations above them.
     ///
-    /// Their JSON is compared as text: an API server writes what is equal in the same way.
+    /// The JSON of templates is compared as text: an API server writes what is equal in the same way.
     #[must_use]
     pub fn differs_from(&self, before: &Self) -> bool {
         let texts = |workload: &Self| -> Vec<(String, &'a str)> {
             workload.templates.iter().map(|template| (template.path.clone(), template.text)).collect()
         };
-        texts(self) != texts(before)
+        let above = |workload: &Self| -> Vec<(String, Vec<(String, String)>)> {
+            let ours = |above: &Above<'a>| above.metadata.annotations.all_of_ours();
+            workload
+                .above
+                .iter()
+                .map(|above| (above.path.clone(), ours(above)))
+                .filter(|(_, ours)| !ours.is_empty())
+                .collect()
+        };
+        texts(self) != texts(before) || above(self) != above(before)
     }
 
     /// Finds every mistake: annotations above the templates, and what is wrong in each template for the Pods made of it.

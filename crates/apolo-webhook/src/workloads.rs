@@ -26,11 +26,16 @@ pub fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Webhook) 
         (Some(row), Some(object), Some(namespace)) if whole => {
             let scope = Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) };
             let verdict = Workload::open(row, object).and_then(|workload| {
-                let before = before.map(|before| Workload::open(row, before)).transpose()?;
+                // One that could not be read, perhaps for what is mended now, differs.
+                let before = before.and_then(|before| Workload::open(row, before).ok());
                 decide(&workload, before.as_ref(), scope)
             });
             verdict.unwrap_or_else(|error| unreadable(&error))
         }
+        (None, ..) => Verdict::Misdirected(format!(
+            "{:?} is no kind of the webhook's workload table; give it the rows of the chart's value workloads, with --workloads FILE",
+            asked.resource_name()
+        )),
         _ => misdirected(asked),
     }
 }
@@ -44,7 +49,7 @@ fn decide(workload: &Workload<'_>, before: Option<&Workload<'_>>, scope: Scope<'
 }
 
 fn misdirected(asked: &AdmissionRequest<'_, &RawValue>) -> Verdict {
-    asked.misdirected("/workloads takes the kinds of the workload table (--workloads) on CREATE and UPDATE")
+    asked.misdirected("/workloads takes the kinds of the workload table on CREATE and UPDATE")
 }
 
 /// The API server would refuse such an object in the end, too; but hooks come before it looks.

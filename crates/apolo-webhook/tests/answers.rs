@@ -216,9 +216,18 @@ async fn a_workload_is_checked_and_never_rewritten() {
 async fn a_workload_is_held_up_again_only_where_a_template_differs() {
     let mut labelled = job("A");
     labelled["metadata"]["labels"] = json!({"a": "b"});
-    for (job, before, allowed) in
-        [(&labelled, &job("A"), true), (&job("B"), &job("A"), false), (&job("A"), &json!({}), false)]
-    {
+    let mut annotated = job("A=secret:a");
+    annotated["metadata"]["annotations"] = json!({"secrets.apolo.us/env": "A=secret:a"});
+    let unreadable = json!({"spec": {"template": {}, "template": 3}, "metadata": 3});
+    for (job, before, allowed) in [
+        (&labelled, &job("A"), true),
+        (&job("B"), &job("A"), false),
+        (&job("A"), &json!({}), false),
+        (&annotated, &job("A=secret:a"), false),
+        (&annotated, &annotated, true),
+        (&job("A=secret:a"), &annotated, true),
+        (&job("A=secret:a"), &unreadable, true),
+    ] {
         let (_, answer) = post("/workloads", review(&job_request("UPDATE", job, before))).await;
         assert_eq!(answer["response"]["allowed"], allowed, "{job}");
     }
@@ -237,7 +246,7 @@ async fn a_workload_that_cannot_be_read_is_denied_in_words() {
     let said = answer["response"]["status"]["message"].as_str().unwrap();
     assert_eq!(
         said,
-        r#"/workloads takes the kinds of the workload table (--workloads) on CREATE and UPDATE, not "widgets.batch" on "CREATE""#
+        r#""widgets.batch" is no kind of the webhook's workload table; give it the rows of the chart's value workloads, with --workloads FILE"#
     );
 }
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::path::{Step, TemplatePath};
 use super::{Above, FormError};
-use crate::text::{Text, pointer_token};
+use crate::text::{Text, pointer_token, quoted};
 
 /// How many elements of a list, values of a map, or templates in all, an object may have: more than any has, and not so many
 /// that remembering them costs much.
@@ -54,9 +54,7 @@ impl<'a> Place<'a> {
             return Ok(());
         }
         match self.steps.get(self.done) {
-            None if found.ends.len() >= MOST => {
-                Err(self.error(de::Error::custom(format_args!("there are more than {MOST} Pod templates"))))
-            }
+            None if found.ends.len() >= MOST => Err(self.error(too_many("Pod templates"))),
             None => {
                 found.ends.push(End { path: self.path, pointer: self.pointer, text: here.get() });
                 Ok(())
@@ -71,9 +69,7 @@ impl<'a> Place<'a> {
             }
             Some(Step::Values) => {
                 let values = read(here, Values).map_err(|error| self.error(error))?;
-                values
-                    .into_iter()
-                    .try_for_each(|(key, value)| self.at(&format!(".{}", &*key), &key).descend(value, found))
+                values.into_iter().try_for_each(|(key, value)| self.at(&value_step(&key), &key).descend(value, found))
             }
         }
     }
@@ -82,6 +78,9 @@ impl<'a> Place<'a> {
         let Fields { next, metadata } = read(here, FieldsOf(name)).map_err(|error| self.error(error))?;
         let bears_metadata = self.done == 0 || name == "spec";
         if let Some(metadata) = metadata.filter(|metadata| bears_metadata && metadata.get() != "null") {
+            if found.above.len() > MOST {
+                return Err(self.error(too_many("objects with Pod templates")));
+            }
             let metadata =
                 serde_json::from_str(metadata.get()).map_err(|error| self.at(".metadata", "metadata").error(error))?;
             let pattern = self.steps.get(..self.done).unwrap_or_default();
@@ -101,6 +100,19 @@ impl<'a> Place<'a> {
     fn error(&self, source: serde_json::Error) -> FormError {
         FormError { path: self.path.clone(), pointer: self.pointer.clone(), source }
     }
+}
+
+fn too_many<E: de::Error>(what: &str) -> E {
+    de::Error::custom(format_args!(
+        "there are more than {MOST} {what}, and no more are looked at; make several objects of it"
+    ))
+}
+
+/// The step into a value of a map, in words: `.worker`, or `["a.b"]` where a key is not one word.
+fn value_step(key: &str) -> String {
+    let is_word =
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if is_word { format!(".{key}") } else { format!("[{}]", quoted(key)) }
 }
 
 fn read<'a, S: DeserializeSeed<'a>>(text: &'a RawValue, seed: S) -> serde_json::Result<S::Value> {
@@ -171,7 +183,7 @@ impl<'de> de::Visitor<'de> for Elements {
         let mut elements = Vec::new();
         while let Some(element) = list.next_element()? {
             if elements.len() == MOST {
-                return Err(de::Error::custom(format_args!("there are more than {MOST} elements")));
+                return Err(too_many("elements"));
             }
             elements.push(element);
         }
@@ -201,7 +213,7 @@ impl<'de> de::Visitor<'de> for Values {
         let mut values = Vec::new();
         while let Some(entry) = map.next_entry()? {
             if values.len() == MOST {
-                return Err(de::Error::custom(format_args!("there are more than {MOST} values")));
+                return Err(too_many("values"));
             }
             values.push(entry);
         }
@@ -238,6 +250,12 @@ mod tests {
         let path: TemplatePath = "of.*".parse().unwrap();
         let found = super::find(raw, &path).unwrap();
         assert_eq!(found.ends[0].pointer, "/of/a~1b~0c");
+    }
+
+    #[test]
+    fn a_key_that_is_not_one_word_is_quoted() {
+        let (_, ends) = find(r#"{"of":{"a.b\n":1,"":2}}"#, "of.*");
+        assert_eq!(ends.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), [r#"of["a.b\n"]"#, r#"of[""]"#]);
     }
 
     #[test]
