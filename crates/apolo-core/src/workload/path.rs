@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
 /// The path of the Pod templates of a kind: fields with dots between them, `[*]` behind a list for each element, and `.*` for
@@ -79,12 +78,6 @@ impl fmt::Display for TemplatePath {
             }
         }
         Ok(())
-    }
-}
-
-impl<'de> Deserialize<'de> for TemplatePath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

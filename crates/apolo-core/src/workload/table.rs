@@ -1,8 +1,7 @@
 //! The workload table: one row says all there is to a kind.
 
-use std::collections::BTreeSet;
+mod written;
 
-use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
 use super::path::{Step, TemplatePath};
@@ -15,8 +14,7 @@ const SHIPPED: &str = include_str!("table.yaml");
 pub struct Table(Vec<Row>);
 
 /// What there is to know of a kind.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Row {
     /// The API group; empty for the core group.
     pub group: String,
@@ -29,15 +27,13 @@ pub struct Row {
     /// Where its Pod templates are.
     pub templates: Vec<TemplateColumn>,
     /// The user names of the accounts that create what it controls: its Pods, or other workloads.
-    #[serde(default)]
     pub creators: Vec<String>,
     /// The controlling owner that these bear, where it is not the object itself.
     pub owner: Option<Owner>,
 }
 
 /// A group and a kind.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The API group.
     pub group: String,
@@ -55,11 +51,10 @@ pub struct TemplateColumn {
 }
 
 /// How an object holds what becomes of a Pod.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
 pub enum Form {
     /// A PodTemplateSpec: `metadata` and `spec`.
-    #[default]
     Template,
     /// `metadata` and `spec` that are laid over a template which is kept elsewhere.
     Override,
@@ -69,16 +64,10 @@ pub enum Form {
     Argo,
 }
 
-/// Why a text is no table.
+/// Why a text is no table: everything that is wrong with it, a line each.
 #[derive(Debug, Error)]
-pub enum TableError {
-    /// It is not YAML, or not a list of rows.
-    #[error("the workload table is not a list of rows")]
-    Form(#[source] Box<serde_saphyr::Error>),
-    /// Rows that cannot be.
-    #[error("{}", .0.join("\n"))]
-    Rows(Vec<String>),
-}
+#[error("{}", .0.join("\n"))]
+pub struct TableError(Vec<String>);
 
 impl Table {
     /// The table that is shipped: Kubernetes' own kinds, and presets for others.
@@ -86,7 +75,7 @@ impl Table {
     /// # Errors
     /// None, as a test shows.
     pub fn shipped() -> Result<Self, TableError> {
-        read(SHIPPED).map(Self)
+        written::rows(SHIPPED).map(Self)
     }
 
     /// The table with rows of somebody's own before it, from YAML or JSON; one for a kind that is there replaces it.
@@ -94,11 +83,14 @@ impl Table {
     /// # Errors
     /// Where the text is no list of rows, or rows cannot be: all that is wrong with them.
     pub fn with_own(self, text: &str) -> Result<Self, TableError> {
-        let mut rows = read(text)?;
+        let mut rows = written::rows(text)?;
         let mut shipped = self.0;
         shipped.retain(|shipped| !rows.iter().any(|own| own.is_of(&shipped.group, &shipped.kind)));
         rows.append(&mut shipped);
-        Ok(Self(rows))
+        match written::more_than_one(&rows) {
+            faults if faults.is_empty() => Ok(Self(rows)),
+            faults => Err(TableError(faults)),
+        }
     }
 
     /// Its rows.
@@ -145,28 +137,6 @@ impl Row {
     fn has_version(&self, version: &str) -> bool {
         self.versions.iter().any(|it| it == version)
     }
-
-    /// What is wrong with it.
-    fn faults(&self) -> Vec<&'static str> {
-        let dns = |text: &str| text.split('.').all(crate::key::is_dns_label);
-        let mut faults = Vec::new();
-        if !self.group.is_empty() && !dns(&self.group) {
-            faults.push("group is an API group, such as batch or ray.io, or \"\" for the core group");
-        }
-        if self.versions.is_empty() || !self.versions.iter().all(|version| crate::key::is_dns_label(version)) {
-            faults.push("versions are one or more API versions, such as v1");
-        }
-        if self.kind.is_empty() || !self.kind.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            faults.push("kind is the name of a kind, such as Job");
-        }
-        if !crate::key::is_dns_label(&self.resource()) {
-            faults.push("resource is the kind's plural in lower case, such as jobs");
-        }
-        if self.templates.is_empty() {
-            faults.push("templates are one or more paths of Pod templates, such as spec.template");
-        }
-        faults
-    }
 }
 
 impl TemplateColumn {
@@ -175,48 +145,6 @@ impl TemplateColumn {
         let metadata = if self.form == Form::Metadata { "" } else { ".metadata" };
         format!("{}{metadata}.annotations", self.path)
     }
-}
-
-impl<'de> Deserialize<'de> for TemplateColumn {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Column {
-            Path(String),
-            Form(InForm),
-        }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct InForm {
-            path: String,
-            form: Form,
-        }
-        let (path, form) = match Column::deserialize(deserializer)? {
-            Column::Path(path) => (path, Form::Template),
-            Column::Form(InForm { path, form }) => (path, form),
-        };
-        Ok(Self { path: path.parse().map_err(de::Error::custom)?, form })
-    }
-}
-
-fn read(text: &str) -> Result<Vec<Row>, TableError> {
-    let options = serde_saphyr::options! { with_snippet: false };
-    let rows: Vec<Row> =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| TableError::Form(Box::new(error)))?;
-    let mut faults = Vec::new();
-    let mut kinds = BTreeSet::new();
-    for (index, row) in rows.iter().enumerate() {
-        let told = row.faults().into_iter().map(|fault| format!("row {} ({:?}): {fault}", index + 1, row.kind));
-        faults.extend(told);
-        if !kinds.insert((&row.group, &row.kind)) {
-            faults.push(format!(
-                "row {} ({:?}): there is a row for this kind already; make one of them",
-                index + 1,
-                row.kind
-            ));
-        }
-    }
-    if faults.is_empty() { Ok(rows) } else { Err(TableError::Rows(faults)) }
 }
 
 #[cfg(test)]
@@ -251,11 +179,51 @@ mod tests {
 
     #[test]
     fn tells_everything_that_is_wrong_with_rows() {
-        let own = "[{group: X, versions: [], kind: '', templates: []}]";
-        let TableError::Rows(faults) = Table::shipped().unwrap().with_own(own).unwrap_err() else { panic!("not rows") };
-        assert_eq!(faults.len(), 4, "{faults:?}");
-        for text in ["3", "[{group: a}]", "[{group: a, versions: [v1], kind: A, templates: [spec..a]}]", "[{"] {
-            assert!(matches!(Table::shipped().unwrap().with_own(text), Err(TableError::Form(_))), "{text}");
+        let told = |text: &str| Table::shipped().unwrap().with_own(text).unwrap_err().to_string();
+        assert_eq!(
+            told(
+                "[{group: X, versions: [], kind: '', template: a}, \
+                 {group: a.io, versions: [v1], kind: A, resource: A, creators: x, owner: B, templates: \
+                 [spec..a, 3, {path: spec.b}, {path: spec.c, form: jobs}]}]"
+            )
+            .lines()
+            .collect::<Vec<_>>(),
+            [
+                r#"row 1 (""): there is no field "template"; the fields are group, versions, kind, resource, templates, creators, owner"#,
+                r#"row 1 (""): group is an API group, such as batch or ray.io, or "" for the core group"#,
+                r#"row 1 (""): versions are one or more API versions, such as [v1]"#,
+                r#"row 1 (""): kind is the name of a kind, such as Job"#,
+                r#"row 1 (""): templates are one or more paths of Pod templates, such as [spec.template]"#,
+                r#"row 2 ("A"): resource is the kind's plural in lower case, such as jobs"#,
+                &format!(r#"row 2 ("A"): templates, "spec..a": {}"#, crate::workload::PathFormError),
+                &format!(r#"row 2 ("A"): templates, "": {}"#, crate::workload::PathFormError),
+                r#"row 2 ("A"): templates, "spec.b": form is one of template, override, metadata, argo"#,
+                r#"row 2 ("A"): templates, "spec.c": form is one of template, override, metadata, argo"#,
+                r#"row 2 ("A"): creators are user names of accounts"#,
+                r#"row 2 ("A"): owner is a group and a kind, such as {group: batch, kind: Job}"#,
+            ]
+        );
+        for (text, words) in [
+            ("3", "the rows are a list"),
+            ("", "the rows are a list"),
+            ("[]\n---\n[]", "the rows are one document"),
+            ("workloads: []", "these are values of the chart"),
+            ("[{", "the rows are not YAML (at line 1, column "),
+        ] {
+            assert!(told(text).starts_with(words), "{text}: {}", told(text));
+        }
+    }
+
+    #[test]
+    fn a_kind_has_one_row_and_a_pod_none() {
+        for row in [
+            "group: '', versions: [v1], kind: Pod",
+            "group: batch, versions: [v1], kind: job",
+            "group: batch, versions: [v1], kind: Jobb, resource: jobs",
+        ] {
+            let error =
+                Table::shipped().unwrap().with_own(&format!("[{{{row}, templates: [spec.template]}}]")).unwrap_err();
+            assert!(error.to_string().starts_with("there is more than one row for "), "{row}: {error}");
         }
     }
 

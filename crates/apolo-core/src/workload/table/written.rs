@@ -1,0 +1,169 @@
+//! Rows as people write them, in YAML or JSON: read by hand, so that everything that is wrong is told at once, with its row.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+use super::{Form, Owner, Row, TableError, TemplateColumn, TemplatePath};
+use crate::key::is_dns_label;
+use crate::text::quoted;
+
+/// The fields of a row.
+const FIELDS: [&str; 7] = ["group", "versions", "kind", "resource", "templates", "creators", "owner"];
+
+/// Reads a list of rows.
+pub(super) fn rows(text: &str) -> Result<Vec<Row>, TableError> {
+    let fault = |words: String| TableError(vec![words]);
+    let options = serde_saphyr::options! { with_snippet: false };
+    let mut documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
+        let place = error.location().map(|at| format!(" (at line {}, column {})", at.line(), at.column()));
+        fault(format!("the rows are not YAML{}", place.unwrap_or_default()))
+    })?;
+    let written = match (documents.pop(), documents.is_empty()) {
+        (Some(Value::Array(rows)), true) => rows,
+        (_, false) => return Err(fault("the rows are one document, and here are several".to_owned())),
+        (Some(Value::Object(values)), _) if values.contains_key("workloads") => {
+            return Err(fault("these are values of the chart; the rows are only the list behind workloads".to_owned()));
+        }
+        _ => return Err(fault("the rows are a list, each with group, versions, kind and templates".to_owned())),
+    };
+    let mut faults = Vec::new();
+    let rows: Vec<Row> =
+        written.iter().enumerate().map(|(index, row)| Reader::row(row, index + 1, &mut faults)).collect();
+    if faults.is_empty() {
+        faults = more_than_one(&rows);
+    }
+    if faults.is_empty() { Ok(rows) } else { Err(TableError(faults)) }
+}
+
+/// What is said of kinds that have more than one row.
+pub(super) fn more_than_one(rows: &[Row]) -> Vec<String> {
+    let mut known = BTreeSet::from([(String::new(), "pods".to_owned())]);
+    let twice = rows.iter().filter(|row| !known.insert((row.group.clone(), row.resource())));
+    let told = twice.map(|row| {
+        let dot = if row.group.is_empty() { "" } else { "." };
+        let name = format!("{}{dot}{}", row.resource(), row.group);
+        format!(
+            "there is more than one row for {name} (kind {}); make one of them, with the kind written as its API has it",
+            row.kind
+        )
+    });
+    told.collect()
+}
+
+/// Reads the fields of one row, and notes what is wrong.
+struct Reader<'a> {
+    row: &'a Map<String, Value>,
+    title: String,
+    faults: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    fn row(written: &Value, number: usize, faults: &mut Vec<String>) -> Row {
+        let empty = Map::new();
+        let row = written.as_object().unwrap_or(&empty);
+        let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let mut reader = Reader { row, title: format!("row {number} ({kind:?})"), faults };
+        for field in row.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
+            reader.fault(&format!("there is no field {}; the fields are {}", quoted(field), FIELDS.join(", ")));
+        }
+        Row {
+            group: reader.group(),
+            versions: reader.list("versions", true, "one or more API versions, such as [v1]", is_dns_label),
+            kind: reader.kind(),
+            resource: reader.resource(),
+            templates: reader.templates(),
+            creators: reader.list("creators", false, "user names of accounts", |name| !name.is_empty()),
+            owner: reader.owner(),
+        }
+    }
+
+    fn fault(&mut self, words: &str) {
+        self.faults.push(format!("{}: {words}", self.title));
+    }
+
+    fn text(&self, field: &str) -> Option<&str> {
+        self.row.get(field).and_then(Value::as_str)
+    }
+
+    fn group(&mut self) -> String {
+        let right = |group: &&str| group.is_empty() || group.split('.').all(is_dns_label);
+        let group = self.text("group").filter(right).map(str::to_owned);
+        group.unwrap_or_else(|| {
+            self.fault("group is an API group, such as batch or ray.io, or \"\" for the core group");
+            String::new()
+        })
+    }
+
+    fn kind(&mut self) -> String {
+        let right = |kind: &&str| !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let kind = self.text("kind").filter(right).map(str::to_owned);
+        kind.unwrap_or_else(|| {
+            self.fault("kind is the name of a kind, such as Job");
+            String::new()
+        })
+    }
+
+    fn resource(&mut self) -> Option<String> {
+        let written = self.row.get("resource")?;
+        let resource = written.as_str().filter(|resource| is_dns_label(resource)).map(str::to_owned);
+        if resource.is_none() {
+            self.fault("resource is the kind's plural in lower case, such as jobs");
+        }
+        resource
+    }
+
+    fn list(&mut self, field: &str, required: bool, what: &str, right: fn(&str) -> bool) -> Vec<String> {
+        let texts = match self.row.get(field) {
+            None if !required => return Vec::new(),
+            Some(Value::Array(list)) => list.iter().map(|it| it.as_str().filter(|text| right(text))).collect(),
+            _ => None,
+        };
+        let texts: Option<Vec<&str>> = texts;
+        let texts = texts.filter(|texts| !required || !texts.is_empty());
+        let texts = texts.map(|texts| texts.into_iter().map(str::to_owned).collect());
+        texts.unwrap_or_else(|| {
+            self.fault(&format!("{field} are {what}"));
+            Vec::new()
+        })
+    }
+
+    fn templates(&mut self) -> Vec<TemplateColumn> {
+        let written = self.row.get("templates").and_then(Value::as_array).filter(|list| !list.is_empty());
+        let Some(written) = written else {
+            self.fault("templates are one or more paths of Pod templates, such as [spec.template]");
+            return Vec::new();
+        };
+        written.iter().filter_map(|column| self.template(column)).collect()
+    }
+
+    fn template(&mut self, written: &Value) -> Option<TemplateColumn> {
+        let (path, form) = match written {
+            Value::Object(column) => {
+                let text = |field| column.get(field).and_then(Value::as_str).unwrap_or_default();
+                (text("path"), text("form"))
+            }
+            other => (other.as_str().unwrap_or_default(), "template"),
+        };
+        let parsed = TemplatePath::from_str(path);
+        if let Err(error) = &parsed {
+            self.fault(&format!("templates, {}: {error}", quoted(path)));
+        }
+        let form = Form::from_str(form);
+        if form.is_err() {
+            self.fault(&format!("templates, {}: form is one of template, override, metadata, argo", quoted(path)));
+        }
+        Some(TemplateColumn { path: parsed.ok()?, form: form.ok()? })
+    }
+
+    fn owner(&mut self) -> Option<Owner> {
+        let written = self.row.get("owner")?;
+        let text = |field| written.get(field).and_then(Value::as_str).map(str::to_owned);
+        let owner = text("group").zip(text("kind")).map(|(group, kind)| Owner { group, kind });
+        if owner.is_none() {
+            self.fault("owner is a group and a kind, such as {group: batch, kind: Job}");
+        }
+        owner
+    }
+}
