@@ -179,7 +179,13 @@ async fn a_mistake_has_its_line_and_column_and_nothing_is_printed() -> anyhow::R
     }
     let number = JOB.replace("env: 'TOKEN=secret:wandb-token'", "file-mode: 0400");
     let stderr = failure(1, &["inject", "--check", "-f", "-"], &number).await?;
-    assert!(stderr.starts_with("<stdin>:9:37: spec.template cannot be read: expected a string\n"), "{stderr}");
+    assert!(
+        stderr.starts_with(
+            "<stdin>:9:37: spec.template.metadata.annotations[\"secrets.apolo.us/file-mode\"]: expected a string, and this is \
+             read as something else; put it in quotes\n"
+        ),
+        "{stderr}"
+    );
     Ok(())
 }
 
@@ -237,6 +243,7 @@ async fn kinds_that_are_not_known_are_named_and_can_be_made_known() -> anyhow::R
     assert!(known.contains("secretKeyRef"), "{known}");
     fs::write(file("rows.yaml"), "[{group: example.com, versions: [], kind: Box, templates: [spec.template]}]")?;
     let wrong = failure(1, &["inject", "--workloads", &file("rows.yaml"), "-f", &file("box.yaml")], "").await?;
+    assert!(wrong.ends_with("hint: docs/WORKLOADS.md shows how a row is written\n"), "{wrong}");
     assert!(wrong.contains("row 1 (\"Box\"): versions are one or more API versions"), "{wrong}");
     Ok(())
 }
@@ -272,6 +279,63 @@ async fn files_and_folders_are_read_in_order_and_what_is_not_there_is_said() -> 
         let told = failure(2, wrong, "").await?;
         assert!(told.starts_with("error: "), "{told}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn several_files_are_printed_one_behind_the_other_or_not_at_all() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let pod = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [{"name": "main"}]}});
+    fs::write(file("a.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: first}")?;
+    fs::write(file("stream.json"), format!("{}\n{}\n", pod("one"), pod("two")))?;
+    fs::write(file("list.json"), json!({"apiVersion": "v1", "kind": "List", "items": [pod("three")]}).to_string())?;
+    let told = failure(1, &["inject", "-f", &file("a.yaml"), &file("stream.json")], "").await?;
+    assert!(
+        told.contains("cannot be printed one behind the other") && told.contains("hint: print them one by one"),
+        "{told}"
+    );
+    let names = |text: &str| -> anyhow::Result<Vec<Value>> {
+        let list: Value = serde_json::from_str(text)?;
+        Ok(list["items"].as_array().context("no list")?.iter().map(|item| item["metadata"]["name"].clone()).collect())
+    };
+    let all =
+        output(&["inject", "-o", "json", "-f", &file("a.yaml"), &file("stream.json"), &file("list.json")], "").await?;
+    assert_eq!(names(&all)?, ["first", "one", "two", "three"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_hooks_never_see_is_let_be_whatever_its_form() -> anyhow::Result<()> {
+    let many = format!("[{}]", vec!["{}"; 5_000].join(","));
+    for odd in [
+        format!(
+            "{{\"apiVersion\": \"argoproj.io/v1alpha1\", \"kind\": \"Workflow\", \"spec\": {{\"templates\": {many}}}}}"
+        ),
+        "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: n}]}\n".to_owned(),
+        "apiVersion: batch/v1\nkind: Job\nspec: 3\n".to_owned(),
+    ] {
+        assert_eq!(output(&["inject", "-f", "-"], &odd).await?, odd);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_become_a_pod_is_said() -> anyhow::Result<()> {
+    let pod = |spec: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{annotations: {{secrets.apolo.us/env: A=secret:a}}}}\nspec: {spec}\n"
+        )
+    };
+    for spec in ["{}", "{containers: []}", "{containers: [{image: a}]}"] {
+        let told = failure(1, &["inject", "-f", "-"], &pod(spec)).await?;
+        assert!(told.contains("a Pod has at least one container, and each has a name"), "{spec}: {told}");
+    }
+    let list = failure(1, &["inject", "--check", "-f", "-"], "- apiVersion: v1\n  kind: Pod\n").await?;
+    assert!(list.starts_with("<stdin>:1:1: this is no object, with apiVersion and kind\n"), "{list}");
+    let of_pods = json!({"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"annotations": {"secrets.apolo.us/env": "A"}}}]});
+    let told = failure(1, &["inject", "--check", "-f", "-"], &of_pods.to_string()).await?;
+    assert!(told.contains("secrets.apolo.us/env, item 1: there is no"), "{told}");
     Ok(())
 }
 
@@ -312,18 +376,17 @@ async fn as_a_hook_of_git_it_keeps_mistakes_out_of_a_commit() -> anyhow::Result<
 
     fs::create_dir(folder.path().join("a folder"))?;
     let manifest = folder.path().join("a folder/a job.yaml");
+    // What is staged counts, and not what stands in the folder by now, nor what is no manifest of ours.
     fs::write(&manifest, JOB.replace("secret:wandb-token", "hunter2"))?;
-    fs::write(folder.path().join("broken.yaml"), "not: [in the commit")?;
-    git(&["add", "a folder"]).await?;
+    fs::write(folder.path().join("-q.yaml"), "stages: [!reference [other, script]]\n")?;
+    git(&["add", "--all"]).await?;
+    fs::write(&manifest, JOB)?;
     let refused = git(&["commit", "--quiet", "--message=one"]).await?;
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stderr);
-    assert!(
-        refused.stderr.starts_with("a folder/a job.yaml:9:32: spec.template: secrets.apolo.us/env, item 1 (\"TOKEN\")"),
-        "{}",
-        refused.stderr
-    );
-    fs::write(&manifest, JOB)?;
-    git(&["add", "a folder"]).await?;
+    let place = "./a folder/a job.yaml:9:32: spec.template: secrets.apolo.us/env, item 1 (\"TOKEN\")";
+    assert!(refused.stderr.starts_with(place), "{}", refused.stderr);
+    git(&["add", "--all"]).await?;
+    fs::write(&manifest, "not: [in the commit")?;
     let made = git(&["commit", "--quiet", "--message=one"]).await?;
     assert!(made.status.success(), "{}", made.stderr);
     // A commit without manifests is none of its business.

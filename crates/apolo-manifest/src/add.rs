@@ -25,6 +25,15 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// The same operation, on what stands below a place: a JSON Pointer (RFC 6901) that is put before its path.
+    #[must_use]
+    pub fn below(self, pointer: &str) -> Self {
+        let Self::Add { path, value } = self;
+        Self::Add { path: format!("{pointer}{path}"), value }
+    }
+}
+
 /// Inserts text for all operations, and proves the result.
 pub(crate) fn add(
     manifest: &Manifest,

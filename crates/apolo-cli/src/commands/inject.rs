@@ -56,11 +56,11 @@ pub(crate) struct InjectArgs {
     output: Format,
 
     /// The namespace of manifests that do not say
-    #[arg(short, long, value_parser = namespace)]
+    #[arg(short, long, value_parser = label)]
     namespace: Option<String>,
 
     /// What the cluster is called in references: secret://NAME/OWNER/KEY
-    #[arg(long, env = "APOLO_CLUSTER_NAME", default_value = "default", value_name = "NAME")]
+    #[arg(long, env = "APOLO_CLUSTER_NAME", default_value = "default", value_name = "NAME", value_parser = label)]
     cluster_name: String,
 
     /// File with rows of your own for the workload table, as `apolo-secrets webhook` has it
@@ -80,11 +80,12 @@ enum Format {
     Patch,
 }
 
-fn namespace(text: &str) -> Result<String, String> {
+/// The name of a namespace, or of a cluster.
+fn label(text: &str) -> Result<String, String> {
     if is_dns_label(text) {
         return Ok(text.to_owned());
     }
-    Err("a namespace's name is 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit".to_owned())
+    Err("it is 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit".to_owned())
 }
 
 /// A file that was read, with what becomes of its objects.
@@ -114,6 +115,7 @@ pub(crate) fn run(args: &InjectArgs, output: &mut Output) -> Result<ExitCode, Fa
         output.error(&findings.wrong());
         return Ok(ExitCode::from(FAILED));
     }
+    let printed = if args.check { Vec::new() } else { print::print(&findings.files, args.output)? };
     for (file, outcome) in findings.outcomes() {
         tell(output, file, &outcome.warnings, Output::warning);
         if !args.check {
@@ -121,24 +123,17 @@ pub(crate) fn run(args: &InjectArgs, output: &mut Output) -> Result<ExitCode, Fa
         }
     }
     output.note(&findings.right());
-    if !args.check {
-        output.result(&print::print(&findings.files, args.output)?)?;
-    }
+    output.result(&printed)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn table(args: &InjectArgs) -> Result<Table, Failure> {
-    let broken = |error: &dyn std::error::Error| match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
-    let shipped = Table::shipped().map_err(|error| Failure::new(broken(&error)))?;
+    let shipped = Table::shipped().map_err(|error| Failure::new(error.to_string()))?;
     let Some(file) = &args.workloads else { return Ok(shipped) };
     let text = source::text(file)?;
     let rows = shipped.with_own(&text);
     rows.map_err(|error| {
-        Failure::new(format!("{}: {}", file.display(), broken(&error)))
-            .hint("docs/WORKLOADS.md shows how a row is written")
+        Failure::new(format!("{}: {error}", file.display())).hint("docs/WORKLOADS.md shows how a row is written")
     })
 }
 
@@ -155,9 +150,13 @@ impl Findings {
         };
         let mut outcomes = Vec::new();
         for (number, document) in manifest.documents().enumerate() {
-            for object in Object::all_in(document.json(), number) {
-                outcomes.push(Outcome::of(&object, &document, table, scope));
+            let objects = Object::all_in(document.json(), number);
+            if objects.is_empty() && !document.json().is_object() {
+                self.unreadable += 1;
+                output
+                    .mistake(&format!("{name}:{}: this is no object, with apiVersion and kind", document.position("")));
             }
+            outcomes.extend(objects.iter().map(|object| Outcome::of(object, &document, table, scope)));
         }
         for outcome in &outcomes {
             self.mistakes += outcome.mistakes.len();

@@ -19,6 +19,8 @@ use super::object::Object;
 /// What becomes of one object.
 #[derive(Debug)]
 pub(super) struct Outcome {
+    /// Which object it is, for programs: apiVersion, kind, namespace, name.
+    pub(super) identity: Value,
     /// The number of its document in the file, from 0.
     pub(super) document: usize,
     /// Where it is in the document, as a JSON Pointer.
@@ -48,6 +50,7 @@ impl Outcome {
     /// Decides an object as the hooks do.
     pub(super) fn of(object: &Object<'_>, document: &Document<'_>, table: &Table, scope: Scope<'_>) -> Self {
         let mut outcome = Self {
+            identity: object.identity(),
             document: object.document,
             pointer: object.pointer.clone(),
             asks: false,
@@ -56,6 +59,8 @@ impl Outcome {
             gets: Vec::new(),
             patch: Vec::new(),
         };
+        // What bears no annotation of ours never reaches the hooks.
+        let Some(ours) = annotation_of_ours(object.value, "") else { return outcome };
         let scope = Scope { namespace: object.namespace().or(scope.namespace), ..scope };
         let (group, version) = object.group_and_version();
         let mut decision = Decision { object, document, outcome: &mut outcome };
@@ -64,7 +69,7 @@ impl Outcome {
         } else if let Some(row) = table.row(group, version, object.kind()) {
             decision.workload(row, scope);
         } else {
-            decision.other();
+            decision.other(&ours);
         }
         outcome
     }
@@ -131,6 +136,13 @@ impl Decision<'_, '_> {
         }
         self.outcome.asks = true;
         let at = self.document.position(&self.at(&template.pointer));
+        let containers = || pod.spec.containers.0.iter().chain(&pod.spec.init_containers.0);
+        if pod.spec.containers.0.is_empty() || containers().any(|container| container.name.is_empty()) {
+            let path = if template.path.is_empty() { String::new() } else { format!("{}: ", template.path) };
+            let text = format!("{path}a Pod has at least one container, and each has a name");
+            self.outcome.mistakes.push(Told { at, text });
+            return;
+        }
         match operations(pod, targets, &template.pointer) {
             Ok(operations) => {
                 let path = if template.path.is_empty() { String::new() } else { format!(": {}", template.path) };
@@ -163,9 +175,8 @@ impl Decision<'_, '_> {
     }
 
     /// An object of another kind asks for nothing, even if it seems to.
-    fn other(&mut self) {
-        let Some(pointer) = annotation_of_ours(self.object.value, "") else { return };
-        let at = self.document.key_position(&self.at(&pointer));
+    fn other(&mut self, ours: &str) {
+        let at = self.document.key_position(&self.at(ours));
         let kind = format!("{} of {}", quoted(self.object.kind()), quoted(self.object.api_version()));
         let text = format!(
             "{kind} is no kind that is known to have Pod templates, so this has no effect here; --workloads FILE names others"
@@ -185,8 +196,20 @@ impl Decision<'_, '_> {
     }
 
     fn out_of_form(&mut self, error: &FormError, templates: &[Template<'_>]) {
-        let at = self.document.position(&self.at(&of_form_error(error, templates)));
-        self.outcome.mistakes.push(Told { at, text: format!("{error}: {}", expected(&error.source)) });
+        let pointer = of_form_error(error, templates);
+        let at = self.document.position(&self.at(&pointer));
+        let expected = expected(&error.source);
+        let there = self.object.value.pointer(&pointer);
+        let quote = match there {
+            // Such as 0400, yes, or a word of digits.
+            Some(Value::Number(_) | Value::Bool(_)) if expected == "expected a string" => {
+                ", and this is read as something else; put it in quotes"
+            }
+            _ => "",
+        };
+        let field = if pointer == error.pointer { String::new() } else { format!("{}: ", in_fields(&pointer)) };
+        let text = if field.is_empty() { format!("{error}: {expected}") } else { format!("{field}{expected}{quote}") };
+        self.outcome.mistakes.push(Told { at, text });
     }
 
     fn position(&self, spot: &Spot) -> Position {
@@ -205,11 +228,25 @@ impl Decision<'_, '_> {
 
 /// The patch of a template, with paths that begin at the object.
 fn operations(pod: &Pod<'_>, targets: &Targets<'_>, pointer: &str) -> Result<Vec<Operation>, PatchError> {
-    let mut operations: Vec<Operation> = serde_json::from_str(&Patch::of(pod, targets)?.into_json())?;
-    for Operation::Add { path, .. } in &mut operations {
-        path.insert_str(0, pointer);
+    let operations: Vec<Operation> = serde_json::from_str(&Patch::of(pod, targets)?.into_json())?;
+    Ok(operations.into_iter().map(|operation| operation.below(pointer)).collect())
+}
+
+/// A JSON Pointer as people write fields: `spec.containers[0].name`, `metadata.annotations["example.com/a"]`.
+fn in_fields(pointer: &str) -> String {
+    let mut fields = String::new();
+    for token in pointer.split('/').skip(1) {
+        let name = token.replace("~1", "/").replace("~0", "~");
+        if name.bytes().all(|byte| byte.is_ascii_digit()) {
+            fields.push_str(&format!("[{name}]"));
+        } else if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            let dot = if fields.is_empty() { "" } else { "." };
+            fields.push_str(&format!("{dot}{name}"));
+        } else {
+            fields.push_str(&format!("[{}]", quoted(&name)));
+        }
     }
-    Ok(operations)
+    fields
 }
 
 fn in_words(request: &Request<'_>) -> String {

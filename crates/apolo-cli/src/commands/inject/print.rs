@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use apolo_manifest::Operation;
+use apolo_manifest::{Document, Manifest, Operation};
 use serde_json::{Value, json};
 
-use super::object::Object;
-use super::outcome::Outcome;
+use super::object;
 use super::{File, Format};
 use crate::exit::Failure;
 
@@ -37,24 +36,42 @@ fn yaml(files: &[File]) -> Result<Vec<u8>, Failure> {
         // A byte order mark is one only at the beginning.
         printed.push_str(if printed.is_empty() { &text } else { text.trim_start_matches('\u{feff}') });
     }
+    if files.len() > 1 {
+        prove(files, &printed)?;
+    }
     Ok(printed.into_bytes())
+}
+
+/// kubectl takes no List in a List.
+fn items_or_itself(document: Value) -> Vec<Value> {
+    let is_list = document.get("kind") == Some(&json!("List"));
+    match object::items(&document).filter(|_| is_list) {
+        Some(items) => items.iter().cloned().flat_map(items_or_itself).collect(),
+        None => vec![document],
+    }
+}
+
+/// Files that are right by themselves may not be so one behind the other: a stream of JSON, or one that begins with a directive.
+fn prove(files: &[File], printed: &str) -> Result<(), Failure> {
+    let expected: usize = files.iter().map(|file| file.manifest.documents().len()).sum();
+    let read = Manifest::read(printed.as_bytes()).map(|manifest| manifest.documents().len());
+    if read == Ok(expected) {
+        return Ok(());
+    }
+    let told = "these files cannot be printed one behind the other: one of them is a stream of JSON, or begins with a directive";
+    Err(Failure::new(told).hint("print them one by one, or with -o json"))
 }
 
 /// What is added to each document of a file, with paths that begin at the document.
 fn operations(file: &File) -> Vec<(usize, Vec<Operation>)> {
     let mut by_document: BTreeMap<usize, Vec<Operation>> = BTreeMap::new();
     for outcome in file.outcomes.iter().filter(|outcome| !outcome.patch.is_empty()) {
-        by_document.entry(outcome.document).or_default().extend(in_document(outcome));
+        by_document
+            .entry(outcome.document)
+            .or_default()
+            .extend(outcome.patch.iter().cloned().map(|operation| operation.below(&outcome.pointer)));
     }
     by_document.into_iter().collect()
-}
-
-fn in_document(outcome: &Outcome) -> Vec<Operation> {
-    let mut operations = outcome.patch.clone();
-    for Operation::Add { path, .. } in &mut operations {
-        path.insert_str(0, &outcome.pointer);
-    }
-    operations
 }
 
 fn json(files: &[File]) -> Result<Vec<u8>, Failure> {
@@ -73,26 +90,25 @@ fn json(files: &[File]) -> Result<Vec<u8>, Failure> {
     }
     match <[Value; 1]>::try_from(documents) {
         Ok([document]) => pretty(&document),
-        Err(documents) => pretty(&json!({"apiVersion": "v1", "kind": "List", "items": documents})),
+        Err(documents) => {
+            let items: Vec<Value> = documents.into_iter().flat_map(items_or_itself).collect();
+            pretty(&json!({"apiVersion": "v1", "kind": "List", "items": items}))
+        }
     }
 }
 
 fn patches(files: &[File]) -> Value {
     let mut patches = Vec::new();
     for file in files {
+        let documents: Vec<Document<'_>> = file.manifest.documents().collect();
         for outcome in file.outcomes.iter().filter(|outcome| !outcome.patch.is_empty()) {
-            let Some(document) = file.manifest.documents().nth(outcome.document) else { continue };
-            let Some(value) = document.json().pointer(&outcome.pointer) else { continue };
-            let object = Object { document: outcome.document, pointer: outcome.pointer.clone(), value };
-            patches.push(json!({
-                "file": file.name,
-                "line": document.position(&outcome.pointer).line,
-                "apiVersion": object.api_version(),
-                "kind": object.kind(),
-                "namespace": object.namespace(),
-                "name": object.name(),
-                "patch": outcome.patch,
-            }));
+            let line = documents.get(outcome.document).map(|document| document.position(&outcome.pointer).line);
+            let mut entry = json!({"file": file.name, "line": line});
+            if let (Some(entry), Value::Object(identity)) = (entry.as_object_mut(), outcome.identity.clone()) {
+                entry.extend(identity);
+                entry.insert("patch".to_owned(), json!(outcome.patch));
+            }
+            patches.push(entry);
         }
     }
     Value::Array(patches)

@@ -28,10 +28,10 @@ pub(super) fn read(named: &[PathBuf], recursive: bool) -> Result<Vec<Source>, Fa
         } else if path.is_dir() {
             let files = manifests(path, recursive)?;
             for file in &files {
-                sources.push(Source { name: file.display().to_string(), bytes: bytes(file)? });
+                sources.push(Source { name: name(file), bytes: bytes(file)? });
             }
         } else {
-            sources.push(Source { name: path.display().to_string(), bytes: bytes(path)? });
+            sources.push(Source { name: name(path), bytes: bytes(path)? });
         }
     }
     Ok(sources)
@@ -52,11 +52,12 @@ fn standard_input() -> Result<Source, Failure> {
 fn manifests(folder: &Path, recursive: bool) -> Result<Vec<PathBuf>, Failure> {
     let depth = if recursive { usize::MAX } else { 1 };
     let mut files = Vec::new();
-    for entry in WalkDir::new(folder).max_depth(depth).follow_links(true).sort_by_file_name() {
+    for entry in WalkDir::new(folder).max_depth(depth).sort_by_file_name() {
         let entry = entry.map_err(|error| Failure::new(format!("reading {}: {error}", folder.display())))?;
         let is_manifest =
             entry.path().extension().is_some_and(|it| EXTENSIONS.iter().any(|extension| it == *extension));
-        if is_manifest && entry.file_type().is_file() {
+        // A link to a file is one; a link to a folder may lead anywhere, and one to nothing holds no manifest.
+        if is_manifest && entry.path().is_file() {
             files.push(entry.into_path());
         }
     }
@@ -66,6 +67,11 @@ fn manifests(folder: &Path, recursive: bool) -> Result<Vec<PathBuf>, Failure> {
         return Err(Failure::new(none).hint(hint).code(NOT_FOUND));
     }
     Ok(files)
+}
+
+/// How a file is called on a line of its own.
+fn name(path: &Path) -> String {
+    path.display().to_string().replace('\n', "\\n")
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, Failure> {
