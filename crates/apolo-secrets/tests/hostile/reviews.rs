@@ -38,7 +38,7 @@ fn rows() -> Vec<(&'static str, Vec<u8>, Told)> {
     vec![
         ("nothing", Vec::new(), Status("the body is not JSON")),
         text("a word", VALUE.to_owned(), Status("the body is not JSON")),
-        text("a string", format!("\"{VALUE}\""), Status("the body is not an AdmissionReview of a Pod")),
+        text("a string", format!("\"{VALUE}\""), Status("the body is not in the form of an AdmissionReview")),
         text("half of it", review_of("7", &format!(r#"{{"a":"{VALUE}"#))[..200].to_owned(), Status("not JSON")),
         ("no UTF-8", [VALUE.as_bytes(), b"\xff\xfe"].concat(), Status("the body is not UTF-8 (at byte 7)")),
         text("10,000 levels", nested(10_000), Status("nested more than 4096 levels deep")),
@@ -54,7 +54,7 @@ fn rows() -> Vec<(&'static str, Vec<u8>, Told)> {
         text("another resource", review_of("7", "{}").replace("pods", "secrets"), Refused(400, "not \"secrets\" on")),
         text("another operation", review_of("7", "{}").replace("CREATE", "DELETE"), Refused(400, "on \"DELETE\"")),
         text("no namespace", review_of("7", "{}").replace("bob", ""), Refused(400, "without a namespace")),
-        text("a list for a Pod", object("[[[]]]"), Refused(400, "the body is not an AdmissionReview of a Pod")),
+        text("a list for a Pod", object("[[[]]]"), Refused(400, "the body is not in the form of an AdmissionReview")),
         text(
             "a value for a list",
             object(&format!(r#"{{"spec":{{"containers":"{VALUE}"}}}}"#)),
@@ -123,6 +123,61 @@ async fn answers_every_forged_review_in_words_of_its_own() {
         }
     };
     webhook.survives("forged reviews", attack).await;
+}
+
+/// A review of a JobSet, new, with this `spec`.
+fn job_set(spec: &str) -> Vec<u8> {
+    let object = format!(r#"{{"metadata":{{"annotations":{{"secrets.apolo.us/env":"{VALUE}"}}}},"spec":{spec}}}"#);
+    let resource = r#""resource":{"group":"jobset.x-k8s.io","version":"v1alpha2","resource":"jobsets"}"#;
+    let request =
+        format!(r#""request":{{"uid":"7",{resource},"namespace":"bob","operation":"CREATE","object":{object}}}"#);
+    review(&request).into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_every_forged_review_of_a_workload_in_words_of_its_own() {
+    let many = |count: usize, what: &str| format!("[{}]", vec![what; count].join(","));
+    let jobs = |jobs: &str| job_set(&format!(r#"{{"replicatedJobs":{jobs}}}"#));
+    let template = |template: &str| jobs(&format!(r#"[{{"template":{{"spec":{{"template":{template}}}}}}}]"#));
+    let webhook = Webhook::new(&[]).await;
+    let attack = async {
+        let connection = Http2::new(&webhook).await;
+        for (name, body, code, words) in [
+            ("2,000,000 jobs", jobs(&many(2_000_000, "{}")), 400, "more than 30000 objects in its lists"),
+            ("29,000 jobs", jobs(&many(29_000, r#"{"template":{"metadata":{}}}"#)), 400, "more than 1000 elements"),
+            ("a million numbers", jobs(&many(1_000_000, "0")), 400, "more than 1000 elements"),
+            (
+                "29,000 containers",
+                template(&format!(r#"{{"spec":{{"containers":{}}}}}"#, many(29_000, "{}"))),
+                422,
+                "on the JobSet has no effect",
+            ),
+            (
+                "a word for a list",
+                jobs(&format!("\"{VALUE}\"")),
+                400,
+                "spec.replicatedJobs cannot be read: expected an array",
+            ),
+            ("a template that is none", template(&format!("\"{VALUE}\"")), 400, "cannot be read: expected an object"),
+            (
+                "3 MB beside",
+                job_set(&format!(r#"{{"a":"{}"}}"#, VALUE.repeat(430_000))),
+                422,
+                "on the JobSet has no effect",
+            ),
+        ] {
+            for _ in 0..4 {
+                let (status, bytes) = connection.post("/workloads", body.clone()).await;
+                let text = String::from_utf8(bytes.to_vec()).unwrap();
+                let answer: Value = serde_json::from_str(&text).unwrap();
+                let told = &answer["response"]["status"];
+                assert_eq!((status, &told["code"]), (200, &code.into()), "{name}: {text}");
+                assert!(told["message"].as_str().unwrap().contains(words), "{name}: {text}");
+                assert!(!text.contains(VALUE) && text.len() < 16 << 10, "{name}: {text}");
+            }
+        }
+    };
+    webhook.survives("forged reviews of workloads", attack).await;
 }
 
 #[tokio::test]
