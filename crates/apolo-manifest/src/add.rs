@@ -2,43 +2,30 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{AddError, Refusal};
 use crate::insert::Insertion;
 use crate::manifest::Manifest;
+use crate::operation::Operation;
 use crate::plan::Plan;
 use crate::text::{rest, slice};
 use crate::tree::Root;
 
-/// An operation of a JSON Patch (RFC 6902), of which there is only `add` here.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
-pub enum Operation {
-    /// Adds a key to a mapping, appends to a list (`/-`), or fills what is null or empty.
-    Add {
-        /// A JSON Pointer (RFC 6901).
-        path: String,
-        /// What is added there.
-        value: Value,
-    },
-}
-
-impl Operation {
-    /// The same operation, on what stands below a place: a JSON Pointer (RFC 6901) that is put before its path.
-    #[must_use]
-    pub fn below(self, pointer: &str) -> Self {
-        let Self::Add { path, value } = self;
-        Self::Add { path: format!("{pointer}{path}"), value }
+impl Manifest {
+    /// The file with additions to its documents, which are counted from 0. Only text is inserted: comments, order, quotes,
+    /// blank lines and line ends stay.
+    ///
+    /// # Errors
+    /// Where something cannot be added by inserting text: it is there already, or comes from an anchor or a merge key; and
+    /// where an operation has no meaning, as in RFC 6902.
+    pub fn add(&self, edits: impl IntoIterator<Item = (usize, Vec<Operation>)>) -> Result<String, AddError> {
+        add(self, edits)
     }
 }
 
 /// Inserts text for all operations, and proves the result.
-pub(crate) fn add(
-    manifest: &Manifest,
-    edits: impl IntoIterator<Item = (usize, Vec<Operation>)>,
-) -> Result<String, AddError> {
+fn add(manifest: &Manifest, edits: impl IntoIterator<Item = (usize, Vec<Operation>)>) -> Result<String, AddError> {
     let mut by_document: BTreeMap<usize, Vec<Operation>> = BTreeMap::new();
     for (document, operations) in edits {
         by_document.entry(document).or_default().extend(operations);

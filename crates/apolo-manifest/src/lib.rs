@@ -14,6 +14,7 @@ mod insert;
 mod json;
 mod lines;
 mod manifest;
+mod operation;
 mod place;
 mod plan;
 mod scalar;
@@ -24,6 +25,6 @@ mod tree;
 mod value;
 mod write;
 
-pub use add::Operation;
 pub use error::{AddError, Position, ReadError};
 pub use manifest::{Document, Manifest};
+pub use operation::Operation;

@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use crate::add::{self, Operation};
 use crate::compose::compose;
-use crate::error::{AddError, Position, ReadError, Refusal};
+use crate::error::{Position, ReadError, Refusal};
 use crate::json::{self, Failure};
 use crate::lines::Lines;
 use crate::place;
@@ -51,16 +50,6 @@ impl Manifest {
     /// The documents, in order.
     pub fn documents(&self) -> impl ExactSizeIterator<Item = Document<'_>> {
         self.tree.roots.iter().zip(&self.values).map(|(root, json)| Document { manifest: self, root, json })
-    }
-
-    /// The file with additions to its documents, which are counted from 0. Only text is inserted: comments, order, quotes,
-    /// blank lines and line ends stay.
-    ///
-    /// # Errors
-    /// Where something cannot be added by inserting text: it is there already, or comes from an anchor or a merge key; and
-    /// where an operation has no meaning, as in RFC 6902.
-    pub fn add(&self, edits: impl IntoIterator<Item = (usize, Vec<Operation>)>) -> Result<String, AddError> {
-        add::add(self, edits)
     }
 
     pub(crate) fn position(&self, at: usize) -> Position {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use crate::add::Operation;
 use crate::error::Refusal;
 use crate::insert::{Insertion, Writing};
 use crate::manifest::Manifest;
+use crate::operation::Operation;
 use crate::place::{merged, tokens};
 use crate::text::{rest, slice};
 use crate::tree::{Entry, Id, Kind, Root, Style};
