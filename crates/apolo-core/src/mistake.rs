@@ -9,7 +9,7 @@ use crate::key::KeyError;
 use crate::names;
 use crate::path::PathError;
 use crate::reference::ReferenceError;
-use crate::text::{quoted, shortened};
+use crate::text::{named, quoted, shortened};
 
 /// One mistake: where it is and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,9 +286,9 @@ impl fmt::Display for Place {
             Self::EnvItem(number, Some(name)) => write!(formatter, "{}, item {number} ({})", names::ENV, quoted(name)),
             Self::EnvItem(number, None) => write!(formatter, "{}, item {number}", names::ENV),
             Self::ContainersItem(number) => write!(formatter, "{}, item {number}", names::CONTAINERS),
-            Self::Annotation(name) => formatter.write_str(name),
+            Self::Annotation(name) => formatter.write_str(&named(name)),
             Self::Volume(name) => write!(formatter, "spec.volumes, {}", quoted(name)),
-            Self::Above { annotation, bearer } => write!(formatter, "{annotation} on {bearer}"),
+            Self::Above { annotation, bearer } => write!(formatter, "{} on {bearer}", named(annotation)),
         }
     }
 }

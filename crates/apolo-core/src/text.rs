@@ -125,6 +125,13 @@ pub fn quoted(text: &str) -> String {
     shown
 }
 
+/// Shows somebody else's name as it is where it is one word of printable ASCII that is not long, else as [`quoted`].
+#[must_use]
+pub fn named(name: &str) -> Cow<'_, str> {
+    let is_word = name.len() <= LONGEST && name.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_word { Cow::Borrowed(name) } else { Cow::Owned(quoted(name)) }
+}
+
 /// Lists names in quotes, `"a", "b"`, at most ten of them and then how many more.
 pub fn quoted_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 10;

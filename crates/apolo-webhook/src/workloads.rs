@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use crate::Webhook;
 use crate::admission::{AdmissionRequest, Verdict};
 
-/// Decides a request to `/workloads`: an object of a kind of the workload table, on CREATE, or on UPDATE where a Pod template
-/// differs.
+/// Decides a request to `/workloads`: an object of a kind of the workload table, on CREATE, or on UPDATE where a Pod template,
+/// or one of our annotations above them, differs.
 #[must_use]
 pub fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Webhook) -> Verdict {
     let resource = &asked.resource;

@@ -108,10 +108,13 @@ fn too_many<E: de::Error>(what: &str) -> E {
     ))
 }
 
+/// How long a key may be, in bytes, to be told as it is.
+const LONGEST: usize = 120;
+
 /// The step into a value of a map, in words: `.worker`, or `["a.b"]` where a key is not one word.
 fn value_step(key: &str) -> String {
-    let is_word =
-        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let is_word = (1..=LONGEST).contains(&key.len())
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if is_word { format!(".{key}") } else { format!("[{}]", quoted(key)) }
 }
 

@@ -209,6 +209,15 @@ mod tests {
             ("[]\n---\n[]", "the rows are one document"),
             ("workloads: []", "these are values of the chart"),
             ("[{", "the rows are not YAML (at line 1, column "),
+            ("[3]", "row 1 is no row; a row has group"),
+            (
+                "[{group: a.io, versions: [v1], kind: A, templates: [{path: spec.a, form: template, frm: x}]}]",
+                "row 1 (\"A\"): templates, there is no field \"frm\"; the fields are path, form",
+            ),
+            (
+                "[{group: a.io, versions: [v1], kind: A, templates: [spec.a], owner: {group: 'X Y', kind: K}}]",
+                "row 1 (\"A\"): owner is a group and a kind",
+            ),
         ] {
             assert!(told(text).starts_with(words), "{text}: {}", told(text));
         }

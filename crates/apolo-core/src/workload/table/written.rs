@@ -30,7 +30,7 @@ pub(super) fn rows(text: &str) -> Result<Vec<Row>, TableError> {
     };
     let mut faults = Vec::new();
     let rows: Vec<Row> =
-        written.iter().enumerate().map(|(index, row)| Reader::row(row, index + 1, &mut faults)).collect();
+        written.iter().enumerate().filter_map(|(index, row)| Reader::row(row, index + 1, &mut faults)).collect();
     if faults.is_empty() {
         faults = more_than_one(&rows);
     }
@@ -60,15 +60,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn row(written: &Value, number: usize, faults: &mut Vec<String>) -> Row {
-        let empty = Map::new();
-        let row = written.as_object().unwrap_or(&empty);
+    /// The row, if nothing is wrong with it.
+    fn row(written: &Value, number: usize, faults: &mut Vec<String>) -> Option<Row> {
+        let Some(row) = written.as_object() else {
+            faults.push(format!("row {number} is no row; a row has group, versions, kind and templates"));
+            return None;
+        };
         let kind = row.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let before = faults.len();
         let mut reader = Reader { row, title: format!("row {number} ({kind:?})"), faults };
-        for field in row.keys().filter(|field| !FIELDS.contains(&field.as_str())) {
-            reader.fault(&format!("there is no field {}; the fields are {}", quoted(field), FIELDS.join(", ")));
-        }
-        Row {
+        reader.only("", row, &FIELDS);
+        let row = Row {
             group: reader.group(),
             versions: reader.list("versions", true, "one or more API versions, such as [v1]", is_dns_label),
             kind: reader.kind(),
@@ -76,6 +78,14 @@ impl Reader<'_> {
             templates: reader.templates(),
             creators: reader.list("creators", false, "user names of accounts", |name| !name.is_empty()),
             owner: reader.owner(),
+        };
+        (faults.len() == before).then_some(row)
+    }
+
+    /// Notes fields that there are not.
+    fn only(&mut self, of: &str, written: &Map<String, Value>, fields: &[&str]) {
+        for field in written.keys().filter(|field| !fields.contains(&field.as_str())) {
+            self.fault(&format!("{of}there is no field {}; the fields are {}", quoted(field), fields.join(", ")));
         }
     }
 
@@ -88,8 +98,7 @@ impl Reader<'_> {
     }
 
     fn group(&mut self) -> String {
-        let right = |group: &&str| group.is_empty() || group.split('.').all(is_dns_label);
-        let group = self.text("group").filter(right).map(str::to_owned);
+        let group = self.text("group").filter(|group| is_group(group)).map(str::to_owned);
         group.unwrap_or_else(|| {
             self.fault("group is an API group, such as batch or ray.io, or \"\" for the core group");
             String::new()
@@ -97,8 +106,7 @@ impl Reader<'_> {
     }
 
     fn kind(&mut self) -> String {
-        let right = |kind: &&str| !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let kind = self.text("kind").filter(right).map(str::to_owned);
+        let kind = self.text("kind").filter(|kind| is_kind(kind)).map(str::to_owned);
         kind.unwrap_or_else(|| {
             self.fault("kind is the name of a kind, such as Job");
             String::new()
@@ -115,15 +123,12 @@ impl Reader<'_> {
     }
 
     fn list(&mut self, field: &str, required: bool, what: &str, right: fn(&str) -> bool) -> Vec<String> {
-        let texts = match self.row.get(field) {
+        let written = match self.row.get(field) {
             None if !required => return Vec::new(),
-            Some(Value::Array(list)) => list.iter().map(|it| it.as_str().filter(|text| right(text))).collect(),
-            _ => None,
+            written => written.and_then(Value::as_array).filter(|list| !required || !list.is_empty()),
         };
-        let texts: Option<Vec<&str>> = texts;
-        let texts = texts.filter(|texts| !required || !texts.is_empty());
-        let texts = texts.map(|texts| texts.into_iter().map(str::to_owned).collect());
-        texts.unwrap_or_else(|| {
+        let text = |it: &Value| it.as_str().filter(|text| right(text)).map(str::to_owned);
+        written.and_then(|list| list.iter().map(text).collect()).unwrap_or_else(|| {
             self.fault(&format!("{field} are {what}"));
             Vec::new()
         })
@@ -141,6 +146,7 @@ impl Reader<'_> {
     fn template(&mut self, written: &Value) -> Option<TemplateColumn> {
         let (path, form) = match written {
             Value::Object(column) => {
+                self.only("templates, ", column, &["path", "form"]);
                 let text = |field| column.get(field).and_then(Value::as_str).unwrap_or_default();
                 (text("path"), text("form"))
             }
@@ -159,11 +165,23 @@ impl Reader<'_> {
 
     fn owner(&mut self) -> Option<Owner> {
         let written = self.row.get("owner")?;
+        if let Some(owner) = written.as_object() {
+            self.only("owner, ", owner, &["group", "kind"]);
+        }
         let text = |field| written.get(field).and_then(Value::as_str).map(str::to_owned);
-        let owner = text("group").zip(text("kind")).map(|(group, kind)| Owner { group, kind });
+        let group = text("group").filter(|group| is_group(group));
+        let owner = group.zip(text("kind").filter(|kind| is_kind(kind))).map(|(group, kind)| Owner { group, kind });
         if owner.is_none() {
             self.fault("owner is a group and a kind, such as {group: batch, kind: Job}");
         }
         owner
     }
+}
+
+fn is_group(text: &str) -> bool {
+    text.is_empty() || text.split('.').all(is_dns_label)
+}
+
+fn is_kind(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
