@@ -190,7 +190,7 @@ async fn a_kind_of_ones_own_is_checked_like_the_others() -> anyhow::Result<()> {
   versions: [v1]
   kind: Box
   resource: boxes
-  templates: [\"spec.parts[*].of.*.template\", spec.in.template]";
+  templates: [\"spec.parts[*].of.*.template\", spec.in.template, \"spec.deep[*].*.*.template\"]";
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -218,6 +218,11 @@ async fn a_kind_of_ones_own_is_checked_like_the_others() -> anyhow::Result<()> {
                 ns.create(&object).await.with_context(|| object.to_string())?;
             }
             let template = objects::template(&[(ENV, "A")]);
+            let deep = json!({"deep": [{"a": {"b": {"template": template}}}]});
+            let object = json!({"apiVersion": "example.com/v1", "kind": "Box", "metadata": {"name": "deep"}, "spec": deep});
+            let said = ns.create(&object).await.err().context("allowed")?;
+            let said = format!("{:#}", anyhow::Error::from(said));
+            assert!(said.contains("spec.deep[0].a.b.template: secrets.apolo.us/env, item 1"), "{said}");
             let parts = json!([{}, {"of": {"wheels": {"template": template}}}]);
             let object = json!({"apiVersion": "example.com/v1", "kind": "Box", "metadata": {"name": "a"}, "spec": {"parts": parts}});
             let said = ns.create(&object).await.err().context("allowed")?;

@@ -186,6 +186,10 @@ async fn a_mistake_has_its_line_and_column_and_nothing_is_printed() -> anyhow::R
         ),
         "{stderr}"
     );
+    let name = JOB.replace("{name: train}", "{name: n}");
+    let stderr = failure(1, &["inject", "--check", "-f", "-"], &name).await?;
+    let said = "<stdin>:4:18: metadata.name: expected a string, and this is read as something else; put it in quotes\n";
+    assert!(stderr.starts_with(said), "{stderr}");
     Ok(())
 }
 
@@ -289,7 +293,8 @@ async fn several_files_are_printed_one_behind_the_other_or_not_at_all() -> anyho
     let pod = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [{"name": "main"}]}});
     fs::write(file("a.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: first}")?;
     fs::write(file("stream.json"), format!("{}\n{}\n", pod("one"), pod("two")))?;
-    fs::write(file("list.json"), json!({"apiVersion": "v1", "kind": "List", "items": [pod("three")]}).to_string())?;
+    let of_pods = json!({"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "three"}}]});
+    fs::write(file("list.json"), json!({"apiVersion": "v1", "kind": "List", "items": [of_pods]}).to_string())?;
     let told = failure(1, &["inject", "-f", &file("a.yaml"), &file("stream.json")], "").await?;
     assert!(
         told.contains("cannot be printed one behind the other") && told.contains("hint: print them one by one"),
@@ -302,6 +307,7 @@ async fn several_files_are_printed_one_behind_the_other_or_not_at_all() -> anyho
     let all =
         output(&["inject", "-o", "json", "-f", &file("a.yaml"), &file("stream.json"), &file("list.json")], "").await?;
     assert_eq!(names(&all)?, ["first", "one", "two", "three"]);
+    assert!(all.contains("\"kind\": \"Pod\"") && !all.contains("PodList"), "{all}");
     Ok(())
 }
 
@@ -314,6 +320,7 @@ async fn what_the_hooks_never_see_is_let_be_whatever_its_form() -> anyhow::Resul
         ),
         "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: n}]}\n".to_owned(),
         "apiVersion: batch/v1\nkind: Job\nspec: 3\n".to_owned(),
+        "apiVersion: v1\nkind: Namespace\nmetadata: {labels: {secrets.apolo.us/enforce: 'true'}}\n".to_owned(),
     ] {
         assert_eq!(output(&["inject", "-f", "-"], &odd).await?, odd);
     }

@@ -32,8 +32,8 @@ that the API server would refuse in other words.
 {{- end -}}
 
 {{/*
-What is looked at in an object of a row's kind, as {places: […]}: each has `steps`, the fields of the annotations behind them (`leaf`),
-and whether a Pod gets these (`template`): it does in a template, and not in the metadata above one.
+What is looked at in an object of a row's kind, as {places: […]}: each has `steps`, the fields of the annotations behind them
+(`leaves`), and whether that is a template, and not the metadata above one.
 */}}
 {{- define "apolo-secrets.workload.places" -}}
 {{- $places := list -}}
@@ -44,26 +44,26 @@ and whether a Pod gets these (`template`): it does in a template, and not in the
   {{- $steps := replace "[*]" ".[*]" $path | splitList "." -}}
   {{- range $index, $step := $steps -}}
     {{- if or (eq $index 0) (eq $step "spec") -}}
-      {{- $places = append $places (dict "steps" (slice $steps 0 $index) "leaf" (list "metadata" "annotations") "template" false) -}}
+      {{- $places = append $places (dict "steps" (slice $steps 0 $index) "leaves" (list (list "metadata" "annotations")) "template" false) -}}
     {{- end -}}
   {{- end -}}
-  {{- if eq $form "argo" -}}
-    {{- $places = append $places (dict "steps" $steps "leaf" (list "annotations") "template" false) -}}
-  {{- end -}}
-  {{- $leaf := ternary (list "annotations") (list "metadata" "annotations") (eq $form "metadata") -}}
-  {{- $places = append $places (dict "steps" $steps "leaf" $leaf "template" true) -}}
+  {{- $leaves := list (list "metadata" "annotations") -}}
+  {{- if eq $form "metadata" }}{{ $leaves = list (list "annotations") }}{{ end -}}
+  {{- if eq $form "argo" }}{{ $leaves = append $leaves (list "annotations") }}{{ end -}}
+  {{- $places = append $places (dict "steps" $steps "leaves" $leaves "template" true) -}}
 {{- end -}}
 {{- dict "places" ($places | uniq) | toJson -}}
 {{- end -}}
 
 {{/*
-A CEL expression, an optional: the fields one below the other, from `at`: the object, which is one, or an optional. What is no object
+A CEL expression, an optional: the fields one below the other, from `at`: the object, which is one, a variable, or an optional. What is no object
 on the way, as an API server hands it over where a schema does not say, has none.
 */}}
 {{- define "apolo-secrets.workload.fields" -}}
 {{- $at := .at -}}
 {{- range .fields -}}
   {{- if has $at (list "object" "oldObject") }}{{ $at = printf "%s[?'%s']" $at . }}{{ continue }}{{ end -}}
+  {{- if regexMatch "^v[0-9]+$" $at }}{{ $at = printf "dyn(type(%s) == map ? %s : {})[?'%s']" $at $at . }}{{ continue }}{{ end -}}
   {{- $at = printf "%s.optMap(o, type(o) == map ? o : {})[?'%s']" $at . -}}
 {{- end -}}
 {{- $at -}}
@@ -74,18 +74,23 @@ A CEL expression: whether there are annotations of ours at a place, from `at`, w
 */}}
 {{- define "apolo-secrets.workload.bears" -}}
 {{- if not .steps -}}
-  {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" .at "fields" .leaf) -}}
-  {{- printf "%s.optMap(a, type(a) == map && a.exists(k, k.startsWith('secrets.apolo.us/'))).orValue(false)" $annotations -}}
+  {{- $at := .at -}}
+  {{- range $index, $leaf := .leaves -}}
+    {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" $at "fields" $leaf) -}}
+    {{- if $index }} || {{ end -}}
+    {{- printf "%s.optMap(a, type(a) == map && a.exists(k, k.startsWith('secrets.apolo.us/'))).orValue(false)" $annotations -}}
+  {{- end -}}
 {{- else -}}
   {{- $step := first .steps -}}
   {{- $var := printf "v%d" (int .depth) -}}
-  {{- $next := dict "steps" (rest .steps) "leaf" .leaf "depth" (add1 .depth) "at" (printf "optional.of(%s)" $var) -}}
+  {{- $of := ternary (printf "optional.of(%s)" .at) .at (regexMatch "^v[0-9]+$" .at) -}}
+  {{- $next := dict "steps" (rest .steps) "leaves" .leaves "depth" (add1 .depth) "at" $var -}}
   {{- if eq $step "[*]" -}}
     {{- $inner := include "apolo-secrets.workload.bears" $next -}}
-    {{- printf "%s.optMap(l, type(l) == list && l.exists(%s, %s)).orValue(false)" .at $var $inner -}}
+    {{- printf "%s.optMap(l, type(l) == list && l.exists(%s, %s)).orValue(false)" $of $var $inner -}}
   {{- else if eq $step "*" -}}
     {{- $inner := include "apolo-secrets.workload.bears" $next -}}
-    {{- printf "%s.optMap(m, type(m) == map && m.exists(k, %s, %s)).orValue(false)" .at $var $inner -}}
+    {{- printf "%s.optMap(m, type(m) == map && m.exists(k, %s, %s)).orValue(false)" $of $var $inner -}}
   {{- else -}}
     {{- $field := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (list $step)) -}}
     {{- include "apolo-secrets.workload.bears" (set $next "at" $field) -}}
@@ -101,18 +106,19 @@ what is above them the annotations of ours.
 {{- if and (not .steps) .template -}}
   {{- .at -}}
 {{- else if not .steps -}}
-  {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" .at "fields" .leaf) -}}
+  {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (first .leaves)) -}}
   {{- printf "%s.optMap(a, type(a) == map ? a.transformMap(k, v, k.startsWith('secrets.apolo.us/'), v) : {}).orValue({})" $annotations -}}
 {{- else -}}
   {{- $step := first .steps -}}
   {{- $var := printf "v%d" (int .depth) -}}
-  {{- $next := dict "steps" (rest .steps) "leaf" .leaf "template" .template "depth" (add1 .depth) "at" (printf "optional.of(%s)" $var) -}}
+  {{- $of := ternary (printf "optional.of(%s)" .at) .at (regexMatch "^v[0-9]+$" .at) -}}
+  {{- $next := dict "steps" (rest .steps) "leaves" .leaves "template" .template "depth" (add1 .depth) "at" $var -}}
   {{- if eq $step "[*]" -}}
     {{- $inner := include "apolo-secrets.workload.at" $next -}}
-    {{- printf "%s.optMap(l, type(l) == list ? l.map(%s, %s) : [])" .at $var $inner -}}
+    {{- printf "%s.optMap(l, type(l) == list ? l.map(%s, %s) : [])" $of $var $inner -}}
   {{- else if eq $step "*" -}}
     {{- $inner := include "apolo-secrets.workload.at" $next -}}
-    {{- printf "%s.optMap(m, type(m) == map ? m.transformMap(k, %s, %s) : {})" .at $var $inner -}}
+    {{- printf "%s.optMap(m, type(m) == map ? m.transformMap(k, %s, %s) : {})" $of $var $inner -}}
   {{- else -}}
     {{- $field := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (list $step)) -}}
     {{- include "apolo-secrets.workload.at" (set $next "at" $field) -}}

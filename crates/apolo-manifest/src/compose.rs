@@ -19,7 +19,7 @@ use crate::value::MAX_DEPTH;
 /// Reads all documents of a file.
 pub(crate) fn compose(text: &str) -> Result<Tree, Refusal> {
     let mut composer = Composer { text, tree: Tree::default(), open: Vec::new(), anchors: HashMap::new(), begin: 0 };
-    let mut documents = 0;
+    let (mut documents, mut ended_at) = (0, 0);
     // kubectl reads the last line as if it ended, wherever it does not.
     let ended = if text.ends_with('\n') { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}\n")) };
     let mut parser = Parser::new_from_str_with_options(&ended, options()).peekable();
@@ -35,6 +35,7 @@ pub(crate) fn compose(text: &str) -> Result<Tree, Refusal> {
                     let words = "kubectl reads nothing behind \"...\" but what follows a line \"---\"; add that line";
                     return Err(Refusal::new(start(&span), words));
                 }
+                check_directives(text, ended_at, end(&span))?;
                 documents += 1;
                 composer.begin = if explicit { end(&span) } else { start(&span) };
             }
@@ -60,6 +61,7 @@ pub(crate) fn compose(text: &str) -> Result<Tree, Refusal> {
                 composer.alias(id, &span)?;
             }
             Event::SequenceEnd | Event::MappingEnd => composer.close(&span)?,
+            Event::DocumentEnd => ended_at = start(&span),
             _ => {}
         }
     }
@@ -313,6 +315,19 @@ impl Composer<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// kubectl takes a file apart before it reads it, so that a directive is one document to it, and what follows is another.
+fn check_directives(text: &str, from: usize, to: usize) -> Result<(), Refusal> {
+    let lines = slice(text, from, to).split_inclusive('\n');
+    let mut at = from;
+    for line in lines {
+        if line.starts_with('%') && at == line_start(text, at) {
+            return Err(Refusal::new(at, "kubectl takes no directive such as %YAML; remove it"));
+        }
+        at += line.len();
+    }
+    Ok(())
 }
 
 /// A document that begins behind a tab is none to kubectl.

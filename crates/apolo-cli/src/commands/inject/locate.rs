@@ -3,9 +3,10 @@
 use apolo_core::items::items;
 use apolo_core::mistake::{Mistake, Place};
 use apolo_core::names;
-use apolo_core::pod::Pod;
+use apolo_core::pod::{Metadata, Pod};
 use apolo_core::text::pointer_token;
 use apolo_core::workload::{Above, Form, FormError, Template};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// A place in an object.
@@ -53,14 +54,23 @@ pub(super) fn locate(mistake: &Mistake, templates: &[Template<'_>], above: &[Abo
 }
 
 /// Where something is not as it must be, as closely as it can be told.
-pub(super) fn of_form_error(error: &FormError, templates: &[Template<'_>]) -> String {
-    let template = templates.iter().find(|template| template.pointer == error.pointer && template.form != Form::Argo);
-    let Some(template) = template else { return error.pointer.clone() };
-    let mut reader = serde_json::Deserializer::from_str(template.text);
-    let Err(error) = serde_path_to_error::deserialize::<_, Pod<'_>>(&mut reader) else {
-        return template.pointer.clone();
+pub(super) fn of_form_error(error: &FormError, object: &Value, templates: &[Template<'_>]) -> String {
+    let text = object.pointer(&error.pointer).map(Value::to_string).unwrap_or_default();
+    let form = templates.iter().find(|template| template.pointer == error.pointer).map(|template| template.form);
+    let within = match form {
+        Some(Form::Template | Form::Override) => place_of_error::<Pod<'_>>(&text),
+        Some(Form::Metadata) => place_of_error::<Metadata<'_>>(&text),
+        None if error.pointer.ends_with("/metadata") => place_of_error::<Metadata<'_>>(&text),
+        Some(Form::Argo) | None => String::new(),
     };
-    let mut pointer = template.pointer.clone();
+    format!("{}{within}", error.pointer)
+}
+
+/// Where a text cannot be read as something, as a JSON Pointer.
+fn place_of_error<'a, T: Deserialize<'a>>(text: &'a str) -> String {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut reader) else { return String::new() };
+    let mut pointer = String::new();
     for segment in error.path() {
         pointer.push('/');
         match segment {

@@ -7,7 +7,7 @@ use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
 use apolo_core::request::Request;
 use apolo_core::targets::Targets;
-use apolo_core::text::{expected, quoted};
+use apolo_core::text::{expected, pointer_token, quoted};
 use apolo_core::workload::{Form, FormError, Row, Table, Template, Workload};
 use apolo_manifest::{Document, Operation, Position};
 use serde_json::Value;
@@ -176,6 +176,10 @@ impl Decision<'_, '_> {
 
     /// An object of another kind asks for nothing, even if it seems to.
     fn other(&mut self, ours: &str) {
+        // Resources of ours have annotations of ours.
+        if self.object.group_and_version().0 == names::PREFIX.trim_end_matches('/') {
+            return;
+        }
         let at = self.document.key_position(&self.at(ours));
         let kind = format!("{} of {}", quoted(self.object.kind()), quoted(self.object.api_version()));
         let text = format!(
@@ -196,7 +200,7 @@ impl Decision<'_, '_> {
     }
 
     fn out_of_form(&mut self, error: &FormError, templates: &[Template<'_>]) {
-        let pointer = of_form_error(error, templates);
+        let pointer = of_form_error(error, self.object.value, templates);
         let at = self.document.position(&self.at(&pointer));
         let expected = expected(&error.source);
         let there = self.object.value.pointer(&pointer);
@@ -259,12 +263,18 @@ fn in_words(request: &Request<'_>) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
-/// The first key of ours anywhere in an object, as a JSON Pointer.
+/// The first annotation of ours anywhere in an object, as a JSON Pointer.
 fn annotation_of_ours(value: &Value, pointer: &str) -> Option<String> {
     match value {
         Value::Object(map) => map.iter().find_map(|(key, value)| {
-            let below = format!("{pointer}/{}", apolo_core::text::pointer_token(key));
-            if key.starts_with(names::PREFIX) { Some(below) } else { annotation_of_ours(value, &below) }
+            let below = format!("{pointer}/{}", pointer_token(key));
+            let annotations = value.as_object().filter(|_| key == "annotations");
+            let ours =
+                annotations.and_then(|annotations| annotations.keys().find(|name| name.starts_with(names::PREFIX)));
+            match ours {
+                Some(name) => Some(format!("{below}/{}", pointer_token(name))),
+                None => annotation_of_ours(value, &below),
+            }
         }),
         Value::Array(list) => {
             list.iter().enumerate().find_map(|(index, value)| annotation_of_ours(value, &format!("{pointer}/{index}")))

@@ -42,23 +42,31 @@ fn yaml(files: &[File]) -> Result<Vec<u8>, Failure> {
     Ok(printed.into_bytes())
 }
 
-/// kubectl takes no List in a List.
-fn items_or_itself(document: Value) -> Vec<Value> {
-    let is_list = document.get("kind") == Some(&json!("List"));
-    match object::items(&document).filter(|_| is_list) {
-        Some(items) => items.iter().cloned().flat_map(items_or_itself).collect(),
-        None => vec![document],
+/// kubectl takes no List in a List, so that all of them become one; an item of a PodList says then that it is a Pod.
+fn flattened(document: Value, objects: &mut Vec<Value>) {
+    let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let (Some(of_item), Some(items)) = (kind.strip_suffix("List"), object::items(&document)) else {
+        return objects.push(document);
+    };
+    for item in items {
+        let mut item = item.clone();
+        if let Some(fields) = item.as_object_mut().filter(|_| !of_item.is_empty()) {
+            fields.entry("apiVersion").or_insert_with(|| json!(api_version));
+            fields.entry("kind").or_insert_with(|| json!(of_item));
+        }
+        flattened(item, objects);
     }
 }
 
-/// Files that are right by themselves may not be so one behind the other: a stream of JSON, or one that begins with a directive.
+/// Files that are right by themselves may not be so one behind the other, such as a stream of JSON.
 fn prove(files: &[File], printed: &str) -> Result<(), Failure> {
     let expected: usize = files.iter().map(|file| file.manifest.documents().len()).sum();
     let read = Manifest::read(printed.as_bytes()).map(|manifest| manifest.documents().len());
     if read == Ok(expected) {
         return Ok(());
     }
-    let told = "these files cannot be printed one behind the other: one of them is a stream of JSON, or begins with a directive";
+    let told = "these files cannot be printed one behind the other, as one of them is a stream of JSON";
     Err(Failure::new(told).hint("print them one by one, or with -o json"))
 }
 
@@ -91,7 +99,8 @@ fn json(files: &[File]) -> Result<Vec<u8>, Failure> {
     match <[Value; 1]>::try_from(documents) {
         Ok([document]) => pretty(&document),
         Err(documents) => {
-            let items: Vec<Value> = documents.into_iter().flat_map(items_or_itself).collect();
+            let mut items = Vec::new();
+            documents.into_iter().for_each(|document| flattened(document, &mut items));
             pretty(&json!({"apiVersion": "v1", "kind": "List", "items": items}))
         }
     }

@@ -9,7 +9,7 @@ use walkdir::WalkDir;
 use crate::exit::{Failure, NOT_FOUND};
 
 /// What the names of manifests end with, in a folder.
-const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
+const EXTENSIONS: [&str; 3] = [".yaml", ".yml", ".json"];
 
 /// A file that was read.
 pub(super) struct Source {
@@ -55,7 +55,7 @@ fn manifests(folder: &Path, recursive: bool) -> Result<Vec<PathBuf>, Failure> {
     for entry in WalkDir::new(folder).max_depth(depth).sort_by_file_name() {
         let entry = entry.map_err(|error| Failure::new(format!("reading {}: {error}", folder.display())))?;
         let is_manifest =
-            entry.path().extension().is_some_and(|it| EXTENSIONS.iter().any(|extension| it == *extension));
+            EXTENSIONS.iter().any(|extension| entry.file_name().as_encoded_bytes().ends_with(extension.as_bytes()));
         // A link to a file is one; a link to a folder may lead anywhere, and one to nothing holds no manifest.
         if is_manifest && entry.path().is_file() {
             files.push(entry.into_path());
