@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::launcher::Subject;
 use crate::reference::Reference;
 use crate::request::Request;
+use crate::subject::Subject;
 use crate::text::quoted;
 
 /// The longest name of a launcher, in bytes, that is told as it is: a refusal repeats it for each secret.
