@@ -19,6 +19,11 @@ pub const LAUNCHED_BY_GROUPS: &str = "secrets.apolo.us/launched-by-groups";
 /// The annotations that may stand on a Pod, in the order in which mistakes are told.
 pub const POD_ANNOTATIONS: [&str; 6] = [VOLUME, ENV, CONTAINERS, FILE_MODE, LAUNCHED_BY, LAUNCHED_BY_GROUPS];
 
+/// Annotation of a grant: the user that created it or last widened it.
+pub const GRANTED_BY: &str = "secrets.apolo.us/granted-by";
+/// Annotation of a grant whose author is no owner: the UIDs of the Manage grants that let him share.
+pub const GRANTED_VIA: &str = "secrets.apolo.us/granted-via";
+
 /// Label of a Pod that uses a secret of another owner.
 pub const SHARED: &str = "secrets.apolo.us/shared";
 /// Scheduling gate of a Pod that waits for the copy of a shared secret.
