@@ -31,7 +31,8 @@ lint: ## Check format, lints, the chart and, where cargo-deny is installed, the 
 fmt: ## Format the sources
 	$(CARGO) fmt --all
 
-generate: ## Write the files that are made from others (docs/reference, docs/EXAMPLES.md)
+generate: ## Write the files that are made from others (manifests, docs/reference, docs/EXAMPLES.md, two of the chart's)
+	$(CARGO) build --locked --quiet --package apolo-secrets --package apolo-cli --bins
 	APOLO_GENERATE=1 $(CARGO) test --locked --quiet --package apolo-tests --test documents
 
 verify: ## Check that the generated files are up to date

@@ -1,4 +1,6 @@
-//! The binary of the image: one subcommand a server.
+//! The binary of the image: one subcommand a server, and one that prints what has to be installed before them.
+
+mod crds;
 
 use std::process::ExitCode;
 
@@ -11,16 +13,18 @@ use clap::{Parser, Subcommand};
 #[command(name = "apolo-secrets", version)]
 struct Command {
     #[command(subcommand)]
-    server: Server,
+    subcommand: Subcommands,
 
     #[command(flatten)]
     log_level: LogLevel,
 }
 
 #[derive(Subcommand)]
-enum Server {
+enum Subcommands {
     /// The admission webhook, which rewrites Pods that ask for secrets.
     Webhook(Box<WebhookArgs>),
+    /// Print the CustomResourceDefinitions, in YAML.
+    Crds,
 }
 
 fn main() -> ExitCode {
@@ -30,8 +34,9 @@ fn main() -> ExitCode {
         Ok(writer) => writer,
         Err(_closed) => return ExitCode::FAILURE,
     };
-    let result = match command.server {
-        Server::Webhook(args) => serve(apolo_webhook::run::run(*args, env!("CARGO_PKG_VERSION"))),
+    let result = match command.subcommand {
+        Subcommands::Webhook(args) => serve(apolo_webhook::run::run(*args, env!("CARGO_PKG_VERSION"))),
+        Subcommands::Crds => crds::print(&mut std::io::stdout().lock()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

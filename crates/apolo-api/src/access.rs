@@ -1,0 +1,64 @@
+//! How much a grant allows.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a subject may do with a secret. Each level has the rights of those before it.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+    strum::VariantArray,
+)]
+#[schemars(inline)]
+pub enum Access {
+    /// Jobs may use it.
+    Use,
+    /// And people may read it: the default.
+    #[default]
+    Read,
+    /// And replace its value.
+    Write,
+    /// And delete it, and share it further.
+    Manage,
+}
+
+impl Access {
+    /// The verbs of RBAC on the Secret itself.
+    #[must_use]
+    pub fn verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Use => &["use"],
+            Self::Read => &["use", "get"],
+            Self::Write => &["use", "get", "update", "patch"],
+            Self::Manage => &["use", "get", "update", "patch", "delete", "share"],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use strum::VariantArray;
+
+    #[test]
+    fn each_level_has_the_verbs_of_those_before_it_and_more() {
+        for (lower, higher) in Access::VARIANTS.iter().zip(&Access::VARIANTS[1..]) {
+            assert!(lower < higher);
+            assert!(higher.verbs().starts_with(lower.verbs()), "{lower} and {higher}");
+            assert!(higher.verbs().len() > lower.verbs().len(), "{lower} and {higher}");
+        }
+        assert_eq!(Access::Manage.verbs(), ["use", "get", "update", "patch", "delete", "share"]);
+        assert_eq!(Access::default(), Access::Read);
+    }
+}
