@@ -51,6 +51,11 @@ pub(crate) fn expiry(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "maxLength": 35, "x-kubernetes-validations": [rule]})
 }
 
+/// The list is no set to the API server, for server-side apply knows no sets of objects.
+pub(crate) fn no_subject_stands_there_twice() -> Rule {
+    rule("self.all(one, self.exists_one(other, other == one))", &"a subject stands here twice; remove one of the two")
+}
+
 pub(crate) fn account_has_a_namespace() -> Rule {
     let rule = rule("self.kind != 'ServiceAccount' || has(self.namespace)", &SubjectError::NoNamespace);
     rule.field_path(".namespace").reason(Reason::FieldValueRequired)

@@ -47,7 +47,7 @@ pub struct SecretGrantSpec {
     pub access: Access,
     /// To whom the secrets are granted, 1 to 100.
     #[schemars(length(min = 1, max = 100))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(merge_strategy = ListMerge::Atomic, validation = checks::no_subject_stands_there_twice())]
     pub subjects: Vec<GrantSubject>,
     /// The namespaces in which jobs of the subjects may use the secrets, at most 100; whoever can read Secrets there can
     /// read the copies that such jobs get. The namespace of a service account, and a subject of the kind Namespace, need not
@@ -109,5 +109,19 @@ mod tests {
         });
         let grant: SecretGrant = serde_json::from_value(written.clone()).unwrap();
         assert_eq!(serde_json::to_value(grant).unwrap(), written);
+    }
+
+    #[test]
+    fn an_expiry_that_the_api_server_accepts_is_read() {
+        for expiry in [
+            "1000-01-01T00:00:00Z",
+            "2028-02-29T23:59:59.123456789-23:59",
+            "2027-01-01T00:00:00+23:59",
+            "9998-12-31T23:59:59.999999999-23:59",
+        ] {
+            let spec = json!({"secrets": ["a"], "subjects": [{"kind": "User", "name": "bob"}], "expiresAt": expiry});
+            let spec: SecretGrantSpec = serde_json::from_value(spec).unwrap();
+            assert!(spec.expires_at.is_some(), "{expiry}");
+        }
     }
 }

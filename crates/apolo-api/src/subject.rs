@@ -37,7 +37,6 @@ pub enum SubjectKind {
     validation = checks::user_is_no_account(),
     validation = checks::group_is_no_namespace(),
 )]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct GrantSubject {
     /// What the subject is: User or Group, as the API server knows people; ServiceAccount, whom Pods run as, with its
     /// namespace; or Namespace, which is every service account of it. Whoever may create Pods in the namespace of a service
