@@ -61,6 +61,16 @@ impl Example {
         self.folder() == "shared"
     }
 
+    /// Whether it shares secrets, and has no Pods.
+    pub fn is_grant(&self) -> bool {
+        self.folder() == "grants"
+    }
+
+    /// Whether it asks for secrets, and is to be accepted.
+    pub fn is_accepted(&self) -> bool {
+        !self.is_mistaken() && !self.is_shared() && !self.is_grant()
+    }
+
     /// What it says that kubectl says about it, line by line.
     pub fn refusal(&self) -> Option<Vec<&str>> {
         let (_, said) = self.text.split_once(SAYS)?;

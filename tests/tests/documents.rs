@@ -92,6 +92,11 @@ const PARTS: &[(&str, &str, &str)] = &[
         "Workflows",
         "Argo Workflows, whose templates are not Pod templates but have the metadata of their Pods.",
     ),
+    (
+        "grants",
+        "Grants",
+        "Sharing secrets with others: [SHARING.md](SHARING.md). This version stores grants, and nothing acts on them yet.",
+    ),
     ("shared", "Shared secrets", "Secrets of another namespace. This version refuses them: sharing is not there yet."),
     (
         "mistakes",

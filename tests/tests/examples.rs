@@ -31,8 +31,7 @@ const NOT_YET: &[&str] = &["shared/job.yaml"];
 async fn each_is_accepted_twice_and_its_pods_have_what_it_asks_for() -> anyhow::Result<()> {
     with_namespace(async |ns| {
         ns.add_presets().await?;
-        let examples: Vec<Example> =
-            Example::all()?.into_iter().filter(|example| !example.is_mistaken() && !example.is_shared()).collect();
+        let examples: Vec<Example> = Example::all()?.into_iter().filter(Example::is_accepted).collect();
         assert!(examples.len() >= 45, "{} examples", examples.len());
 
         let made = kubectl(&ns, "apply", &[], &examples).await?;
@@ -67,8 +66,7 @@ const ONLY_CHECKED: [&str; 2] = ["TrainJob", "Workflow"];
 
 #[tokio::test]
 async fn what_inject_prints_becomes_the_same_pods_where_the_hooks_are_not_installed() -> anyhow::Result<()> {
-    let examples: Vec<Example> =
-        Example::all()?.into_iter().filter(|example| !example.is_mistaken() && !example.is_shared()).collect();
+    let examples: Vec<Example> = Example::all()?.into_iter().filter(Example::is_accepted).collect();
     let hooked = with_namespace(async |ns| {
         ns.add_presets().await?;
         kubectl(&ns, "apply", &[], &examples).await?;
@@ -157,6 +155,27 @@ async fn what_nobody_has_shared_is_refused() -> anyhow::Result<()> {
         for example in examples {
             let Some(message) = refusal(&ns, &example).await? else { continue };
             assert!(message.starts_with("admin may not use secret:/alice/"), "{}: {message}", example.name);
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_grant_is_accepted_twice_and_stored_as_it_was_written() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        ns.serves_grants().await?;
+        let examples: Vec<Example> = Example::all()?.into_iter().filter(Example::is_grant).collect();
+        assert!(examples.len() >= 5, "{} grants", examples.len());
+        kubectl(&ns, "apply", &[], &examples).await?;
+        let applied = kubectl(&ns, "apply", &[], &examples).await?;
+        assert!(applied.lines().all(|line| line.ends_with(" unchanged")), "{applied}");
+        for grant in live(&ns, &examples).await? {
+            let mut written = submitted(&grant)?["spec"].clone();
+            if written.get("access").is_none() {
+                written["access"] = json!("Read");
+            }
+            assert_eq!(grant["spec"], written, "{}", title(&grant));
         }
         Ok(())
     })
