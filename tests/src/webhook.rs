@@ -31,8 +31,8 @@ const BINARY: &str = "apolo-secrets";
 const BINARY_PATH: &str = "APOLO_SECRETS_BINARY";
 /// The release, and the namespace that it is said to be in.
 pub const RELEASE: &str = "apolo-secrets";
-
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/apolo-secrets");
+/// The chart.
+pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/apolo-secrets");
 
 /// A webhook that runs. Dropping it kills it; what the chart made stays.
 #[derive(Debug)]

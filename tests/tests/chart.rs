@@ -1,0 +1,56 @@
+//! The chart as a release of helm, on a control plane of its own.
+
+use anyhow::ensure;
+use apolo_tests::{
+    cluster::Cluster,
+    command,
+    grants::grant,
+    webhook::{CHART, RELEASE},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::Map;
+
+/// `helm VERB` of the release, with these values.
+async fn helm(cluster: &Cluster, arguments: &[&str]) -> anyhow::Result<()> {
+    let finished = command::run(cluster.helm([arguments, &["--namespace", RELEASE]].concat()), "").await?;
+    ensure!(finished.status.success(), "helm {arguments:?}: {}", finished.stderr);
+    Ok(())
+}
+
+async fn install(cluster: &Cluster, values: &str) -> anyhow::Result<()> {
+    let authority = STANDARD.encode(&cluster.authority().pair().certificate);
+    let set = format!("webhook.url=https://127.0.0.1:10250,webhook.caBundle={authority},{values}");
+    helm(cluster, &["install", RELEASE, CHART, "--create-namespace", "--set", &set]).await
+}
+
+/// The names of our definitions that the API server has.
+async fn definitions(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+    let listed = command::run(cluster.kubectl(["get", "crds", "--output=name"]), "").await?;
+    ensure!(listed.status.success(), "{}", listed.stderr);
+    Ok(listed.stdout.lines().filter(|name| name.ends_with(".secrets.apolo.us")).map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn the_definitions_and_all_grants_stay_when_the_release_goes_unless_told_otherwise() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    install(&cluster, "crds.enabled=false").await?;
+    assert_eq!(definitions(&cluster).await?, [""; 0]);
+    helm(&cluster, &["uninstall", RELEASE]).await?;
+
+    install(&cluster, "crds.enabled=true").await?;
+    assert_eq!(definitions(&cluster).await?.len(), 2);
+    cluster.serves_grants().await?;
+    let made =
+        command::run(cluster.kubectl(["create", "--filename=-"]), grant("kept", &Map::new()).to_string()).await?;
+    ensure!(made.status.success(), "{}", made.stderr);
+    helm(&cluster, &["uninstall", RELEASE]).await?;
+    let kept = command::run(cluster.kubectl(["get", "secretgrants", "--output=name"]), "").await?;
+    assert_eq!(kept.stdout, "secretgrant.secrets.apolo.us/kept\n");
+
+    // The release finds what it left behind, and takes it along this time.
+    install(&cluster, "crds.keep=false").await?;
+    assert_eq!(definitions(&cluster).await?.len(), 2);
+    helm(&cluster, &["uninstall", RELEASE, "--wait"]).await?;
+    assert_eq!(definitions(&cluster).await?, [""; 0]);
+    Ok(())
+}
