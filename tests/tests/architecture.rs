@@ -7,13 +7,14 @@ use anyhow::Context;
 use serde_json::Value;
 
 /// Each crate, and those of ours that it may use. The tests are strangers: they see the API server and the binaries.
-const TABLE: [(&str, &[&str]); 9] = [
+const TABLE: [(&str, &[&str]); 10] = [
     ("apolo-core", &[]),
     ("apolo-manifest", &[]),
     ("apolo-api", &["apolo-core"]),
     ("apolo-runtime", &["apolo-core"]),
     ("apolo-webhook", &["apolo-core", "apolo-runtime"]),
-    ("apolo-secrets", &["apolo-api", "apolo-runtime", "apolo-webhook"]),
+    ("apolo-controller", &["apolo-core", "apolo-api", "apolo-runtime"]),
+    ("apolo-secrets", &["apolo-api", "apolo-controller", "apolo-runtime", "apolo-webhook"]),
     ("apolo-cli", &["apolo-core", "apolo-manifest"]),
     ("apolo-bench", &["apolo-runtime"]),
     ("apolo-tests", &[]),

@@ -24,6 +24,13 @@ pub const GRANTED_BY: &str = "secrets.apolo.us/granted-by";
 /// Annotation of a grant whose author is no owner: the UIDs of the Manage grants that let him share.
 pub const GRANTED_VIA: &str = "secrets.apolo.us/granted-via";
 
+/// Label of the Role and RoleBinding of a grant: its UID.
+pub const GRANT_UID: &str = "secrets.apolo.us/grant-uid";
+/// What the name of the Role and RoleBinding of a grant begins with; the grant's name follows.
+pub const ROLE_PREFIX: &str = "secretgrant:";
+/// The field manager of all that the controller writes.
+pub const FIELD_MANAGER: &str = "apolo-secrets";
+
 /// Label of a Pod that uses a secret of another owner.
 pub const SHARED: &str = "secrets.apolo.us/shared";
 /// Scheduling gate of a Pod that waits for the copy of a shared secret.

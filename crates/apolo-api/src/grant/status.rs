@@ -1,6 +1,6 @@
 //! What the controller says of a grant.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,15 @@ pub struct SecretGrantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub uris: Vec<String>,
+    /// The expiry that has come. The grant stays expired until spec.expiresAt is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Time")]
+    pub expired: Option<Time>,
+    /// The UIDs of grants, as the annotation secrets.apolo.us/granted-via has them, of which none was left. The grant stays
+    /// withdrawn until that annotation is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub withdrawn: Option<String>,
 }
 
 /// Why a grant is in force, or is not: the reasons of the condition [`READY`].
