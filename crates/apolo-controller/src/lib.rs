@@ -1,6 +1,24 @@
 //! The controller: grants in, RBAC out.
 //!
-//! What should be is told by [`desired`] and [`lineage`], which are pure. Of Secrets it knows names only.
+//! In the order in which the data goes: [`watch`] (what the API server tells) to [`store`] (what is known), [`desired`] and
+//! [`lineage`] (pure: what should be), [`apply`] (writes, only while [`leader`] holds the lease) and [`grants`], which takes these
+//! steps for one grant; [`work`] takes them for all that is in the [`queue`], and [`sweep`] finds what the watches did not tell.
+//! Beside it [`events`], [`metrics`] and [`run`].
+//!
+//! Of Secrets it knows names only: it has no type that could hold a value.
 
+pub mod apply;
 pub mod desired;
+pub mod events;
+pub mod grants;
+pub mod key;
+pub mod leader;
 pub mod lineage;
+pub mod metrics;
+pub mod owned;
+pub mod queue;
+pub mod run;
+pub mod store;
+pub mod sweep;
+pub mod watch;
+pub mod work;

@@ -4,6 +4,7 @@ mod crds;
 
 use std::process::ExitCode;
 
+use apolo_controller::run::ControllerArgs;
 use apolo_runtime::telemetry::log::{self, LogLevel};
 use apolo_webhook::run::WebhookArgs;
 use clap::{Parser, Subcommand};
@@ -23,6 +24,8 @@ struct Command {
 enum Subcommands {
     /// The admission webhook, which rewrites Pods that ask for secrets.
     Webhook(Box<WebhookArgs>),
+    /// The controller, which turns grants into Kubernetes' own RBAC.
+    Controller(Box<ControllerArgs>),
     /// Print the CustomResourceDefinitions, in YAML.
     Crds,
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     };
     let result = match command.subcommand {
         Subcommands::Webhook(args) => serve(apolo_webhook::run::run(*args, env!("CARGO_PKG_VERSION"))),
+        Subcommands::Controller(args) => serve(apolo_controller::run::run(*args, env!("CARGO_PKG_VERSION"))),
         Subcommands::Crds => crds::print(&mut std::io::stdout().lock()),
     };
     match result {

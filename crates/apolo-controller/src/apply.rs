@@ -1,0 +1,213 @@
+//! The writes: each asks first whether the lease is held, has a deadline, and names the very object that it is about, by UID.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use apolo_api::grant::{SecretGrant, SecretGrantStatus};
+use apolo_core::names::FIELD_MANAGER;
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::key::GrantKey;
+use crate::leader::{Held, MARGIN, NotHeld};
+use crate::metrics::ControllerMetrics;
+
+/// How long the API server may take to answer: what was begun while the lease was held is to end with it.
+const DEADLINE: Duration = MARGIN;
+
+/// Writes while the lease is held.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    held: Held,
+    metrics: ControllerMetrics,
+}
+
+/// Why something was not written, or not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Another replica may write now.
+    #[error(transparent)]
+    NotHeld(#[from] NotHeld),
+    /// The API server did not answer.
+    #[error("cannot {operation} {object}: no answer within {} s", DEADLINE.as_secs())]
+    NoAnswer {
+        /// What was to be done.
+        operation: &'static str,
+        /// With what.
+        object: String,
+    },
+    /// The API server refused it, or could not be reached.
+    #[error("cannot {operation} {object}")]
+    Refused {
+        /// What was to be done.
+        operation: &'static str,
+        /// With what.
+        object: String,
+        /// What it said.
+        source: Box<kube::Error>,
+    },
+}
+
+impl ApplyError {
+    /// What kind of failure it is, for counts.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotHeld(_) => "not-held",
+            Self::NoAnswer { .. } => "no-answer",
+            Self::Refused { .. } => match self.code() {
+                Some(403) => "forbidden",
+                Some(404) => "not-found",
+                Some(409) => "conflict",
+                Some(422) => "invalid",
+                Some(429) => "too-many-requests",
+                Some(_) => "refused",
+                None => "unreachable",
+            },
+        }
+    }
+
+    /// The status code, if the API server answered.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// What can be written: an object in a namespace.
+pub trait Object:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
+{
+}
+
+impl<K> Object for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
+{
+}
+
+impl Writer {
+    /// Writes only while `held`.
+    #[must_use]
+    pub fn new(client: Client, held: Held, metrics: ControllerMetrics) -> Self {
+        Self { client, held, metrics }
+    }
+
+    /// Creates an object; never takes one that is there already.
+    ///
+    /// # Errors
+    /// See [`ApplyError`]; with code 409 if there is one of its name.
+    pub async fn create<K: Object>(&self, object: &K) -> Result<K, ApplyError> {
+        self.begin::<K>("create")?;
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        let api = self.api_of(object);
+        answer("create", &shown(object), api.create(&params, object)).await
+    }
+
+    /// Makes the object of this UID what `object` says, by server-side apply.
+    ///
+    /// # Errors
+    /// See [`ApplyError`]; with code 409 if there is another in its place, or none.
+    pub async fn apply<K: Object>(&self, object: &K, uid: &str) -> Result<K, ApplyError> {
+        self.begin::<K>("apply")?;
+        let mut object = object.clone();
+        object.meta_mut().uid = Some(uid.to_owned());
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.api_of(&object);
+        answer("apply", &shown(&object), api.patch(&object.name_any(), &params, &Patch::Apply(&object))).await
+    }
+
+    /// Deletes the object of this name and UID. That it has gone is as good.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn delete<K: Object>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApplyError> {
+        self.begin::<K>("delete")?;
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("{} {namespace}/{name}", K::kind(&()));
+        match answer("delete", &what, api.delete(name, &params)).await {
+            // 409: there is another of its name.
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Reads an object as it is now.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn read<K: Object>(&self, namespace: &str, name: &str) -> Result<Option<K>, ApplyError> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        answer("read", &format!("{} {namespace}/{name}", K::kind(&())), api.get_opt(name)).await
+    }
+
+    /// Writes the status of the grant of this UID, and tells the grant as it is then; none if it has gone.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn status(
+        &self,
+        key: &GrantKey,
+        uid: &str,
+        status: &SecretGrantStatus,
+    ) -> Result<Option<SecretGrant>, ApplyError> {
+        self.begin::<SecretGrant>("status")?;
+        let patch = Patch::Apply(json!({
+            "apiVersion": SecretGrant::api_version(&()),
+            "kind": SecretGrant::kind(&()),
+            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "status": status,
+        }));
+        let api: Api<SecretGrant> = Api::namespaced(self.client.clone(), &key.namespace);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patched = api.patch_status(&key.name, &params, &patch);
+        match answer("write the status of", &format!("SecretGrant {key}"), patched).await {
+            Ok(grant) => Ok(Some(grant)),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begin<K: Object>(&self, operation: &'static str) -> Result<(), NotHeld> {
+        self.held.check()?;
+        let object = match K::kind(&()) {
+            std::borrow::Cow::Borrowed(kind) => kind,
+            std::borrow::Cow::Owned(_) => "other",
+        };
+        self.metrics.write(operation, object);
+        Ok(())
+    }
+
+    fn api_of<K: Object>(&self, object: &K) -> Api<K> {
+        Api::namespaced(self.client.clone(), object.meta().namespace.as_deref().unwrap_or_default())
+    }
+}
+
+fn shown<K: Object>(object: &K) -> String {
+    format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+async fn answer<T>(
+    operation: &'static str,
+    object: &str,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ApplyError> {
+    match timeout(DEADLINE, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(ApplyError::Refused { operation, object: object.into(), source: Box::new(source) }),
+        Err(_) => Err(ApplyError::NoAnswer { operation, object: object.into() }),
+    }
+}

@@ -1,0 +1,167 @@
+//! `apolo-secrets controller`: its arguments, and the process from start to the end of its lease.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use apolo_api::access::Access;
+use apolo_core::key::{hex_digest, is_dns_label};
+use apolo_runtime::readiness::Readiness;
+use apolo_runtime::serve::listen;
+use apolo_runtime::signal;
+use apolo_runtime::telemetry::metrics::Metrics;
+use apolo_runtime::telemetry::probes::{self, ProbesAddress};
+use clap::Args;
+use kube::{Client, Config};
+use tokio::time::interval;
+
+use crate::apply::Writer;
+use crate::desired::Terms;
+use crate::events::Events;
+use crate::grants::Grants;
+use crate::leader::Candidate;
+use crate::metrics::ControllerMetrics;
+use crate::queue::Queue;
+use crate::store::Store;
+use crate::watch::Watches;
+use crate::work::Work;
+
+/// How often it is counted how things stand.
+const COUNT: Duration = Duration::from_secs(1);
+/// Its secrets are not shared, and none of its grants act.
+const KUBE_SYSTEM: &str = "kube-system";
+
+/// The arguments of `apolo-secrets controller`.
+#[derive(Args, Debug)]
+pub struct ControllerArgs {
+    /// What this cluster is called in references: secret://NAME/OWNER/KEY.
+    #[arg(long, env = "APOLO_CLUSTER_NAME", default_value = "default", value_parser = label, value_name = "NAME")]
+    pub cluster_name: String,
+
+    /// Namespace that this controller is installed in. No grant acts there.
+    #[arg(long, env = "APOLO_OWN_NAMESPACE", default_value = "apolo-secrets", value_parser = label, value_name = "NAME")]
+    pub own_namespace: String,
+
+    /// Namespace of the Lease by which the replicas agree on who writes; the own namespace if not given.
+    #[arg(long, env = "APOLO_LEASE_NAMESPACE", value_parser = label, value_name = "NAME")]
+    pub lease_namespace: Option<String>,
+
+    /// Name of that Lease.
+    #[arg(long, env = "APOLO_LEASE_NAME", default_value = "apolo-secrets-controller", value_name = "NAME")]
+    pub lease_name: String,
+
+    /// Highest access that grants may give: Use, Read, Write or Manage. A grant of more gives nothing.
+    #[arg(long, env = "APOLO_MAX_ACCESS", default_value = "Manage", value_parser = access, value_name = "ACCESS")]
+    pub max_access: Access,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub probes: ProbesAddress,
+}
+
+fn label(text: &str) -> Result<String, String> {
+    if is_dns_label(text) {
+        return Ok(text.to_owned());
+    }
+    Err("it is 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit".to_owned())
+}
+
+fn access(text: &str) -> Result<Access, String> {
+    let all = <Access as strum::VariantArray>::VARIANTS;
+    all.iter()
+        .copied()
+        .find(|access| access.to_string() == text)
+        .ok_or_else(|| "it is Use, Read, Write or Manage".into())
+}
+
+/// Runs the controller until it is asked to stop and has given its lease back.
+///
+/// # Errors
+/// Where an address cannot be bound or the API server's cannot be found.
+pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
+    let termination = signal::termination().context("listening for signals")?;
+    let mut metrics = Metrics::new(version, SystemTime::now());
+    let counts = ControllerMetrics::register(metrics.registry());
+    let address = args.probes.metrics_bind_address;
+    let probes = listen(address).with_context(|| format!("binding {address}"))?;
+    let client = client().await?;
+    let identity = identity();
+    tracing::info!(metrics_address = %probes.local_addr()?, identity, version, "serving");
+
+    let store = Arc::new(Store::default());
+    let queue = Arc::new(Queue::default());
+    let excluded = vec![KUBE_SYSTEM.to_owned(), args.own_namespace.clone()];
+    let lease_namespace = args.lease_namespace.unwrap_or(args.own_namespace);
+    let mut candidate = Candidate::new(client.clone(), &lease_namespace, &args.lease_name, identity.clone());
+    let held = candidate.held();
+    let (events, telling) = Events::new(client.clone(), identity, counts.clone());
+    let work = Arc::new(Work {
+        grants: Grants {
+            store: Arc::clone(&store),
+            terms: Terms { cluster_name: args.cluster_name, max_access: args.max_access },
+            writer: Writer::new(client.clone(), held.clone(), counts.clone()),
+            events,
+        },
+        queue: Arc::clone(&queue),
+        held: held.clone(),
+        metrics: counts.clone(),
+        client: client.clone(),
+        excluded: excluded.clone(),
+        failures: Mutex::new(HashMap::new()),
+    });
+    let watches =
+        Watches { client, store: Arc::clone(&store), queue: Arc::clone(&queue), metrics: counts.clone(), excluded };
+    let readiness = readiness(&store);
+    let counting = async {
+        let mut tick = interval(COUNT);
+        loop {
+            tick.tick().await;
+            counts.stands(queue.length(), store.unreadable(), held.check().is_ok());
+        }
+    };
+    let terms = candidate.terms();
+    let stop = async {
+        termination.await;
+        tracing::info!("asked to stop: nothing new is begun, and the lease is given back");
+        readiness.stop();
+    };
+    // The work ends last, so that what was begun ends while the lease is held.
+    tokio::select! {
+        () = work.run(terms, stop) => {}
+        () = candidate.stand() => {}
+        () = watches.run() => {}
+        () = telling => {}
+        () = counting => {}
+        probed = probes::serve(probes, Arc::new(metrics), readiness.clone()) => probed.context("serving probes")?,
+    }
+    candidate.release().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ready when all that is watched has been told in full; also a replica that does not lead.
+fn readiness(store: &Arc<Store>) -> Readiness {
+    let readiness = Readiness::new();
+    let store = Arc::clone(store);
+    readiness.require(move || {
+        let missing: Vec<String> = store.missing().iter().map(ToString::to_string).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("not told yet: {}", missing.join(", "))) }
+    });
+    readiness.begin();
+    readiness
+}
+
+/// A client that gives up at the first failure: what is to be tried again is tried by those who know whether it may be.
+async fn client() -> anyhow::Result<Client> {
+    let mut config = Config::infer().await.context("finding the API server")?;
+    config.default_retry = false;
+    Client::try_from(config).context("making a client")
+}
+
+/// No other process has it: the name of the Pod, and what is random.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "controller".into());
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+    format!("{host}-{}", hex_digest(&random.to_le_bytes(), 12))
+}

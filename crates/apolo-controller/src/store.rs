@@ -1,0 +1,202 @@
+//! What is known: grants, Roles and RoleBindings of ours, and the names of Secrets, as the watches and our own writes told them.
+//!
+//! An object that was written is kept at once, from the answer: when the watch tells of it, nothing has changed, and nobody has
+//! to look again. Older news never replaces newer.
+
+mod namespace;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use apolo_api::grant::SecretGrant;
+use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
+
+use crate::key::GrantKey;
+use crate::owned::{self, Owned};
+use namespace::Namespace;
+
+pub use namespace::{Known, Seen};
+
+/// Role or RoleBinding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr, strum::Display)]
+pub enum Kind {
+    /// Which verbs on which objects.
+    Role,
+    /// To whom.
+    RoleBinding,
+}
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::VariantArray)]
+pub enum Source {
+    /// Grants.
+    SecretGrants,
+    /// Roles with our label.
+    Roles,
+    /// RoleBindings with our label.
+    RoleBindings,
+    /// The names of Secrets.
+    Secrets,
+}
+
+/// What is known. Each function that changes it tells which grants are to be looked at because of that.
+#[derive(Debug, Default)]
+pub struct Store(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    namespaces: HashMap<String, Namespace>,
+    complete: HashSet<Source>,
+}
+
+impl Store {
+    /// What is known of a grant, or of one that is not there.
+    #[must_use]
+    pub fn see(&self, key: &GrantKey) -> Seen {
+        self.lock().namespaces.get(&key.namespace).map(|namespace| namespace.see(&key.name)).unwrap_or_default()
+    }
+
+    /// A grant as it is now; of one that cannot be read, what can.
+    pub fn put_grant(&self, grant: Result<SecretGrant, InvalidObject>) -> BTreeSet<GrantKey> {
+        let known = Known::of(grant);
+        let Some(key) = known.key() else { return BTreeSet::new() };
+        let mut state = self.lock();
+        let namespace = state.namespaces.entry(key.namespace.clone()).or_default();
+        namespace.put_grant(&key, Some(known))
+    }
+
+    /// A grant has gone.
+    pub fn remove_grant(&self, key: &GrantKey) -> BTreeSet<GrantKey> {
+        let mut state = self.lock();
+        state.namespaces.get_mut(&key.namespace).map(|it| it.put_grant(key, None)).unwrap_or_default()
+    }
+
+    /// A Role or RoleBinding as it is now.
+    pub fn put_owned(&self, kind: Kind, key: &GrantKey, owned: Owned) -> BTreeSet<GrantKey> {
+        let mut state = self.lock();
+        let all = state.namespaces.entry(key.namespace.clone()).or_default().owned(kind);
+        if all.get(&key.name).is_some_and(|known| known.version >= owned.version) {
+            return BTreeSet::new();
+        }
+        all.insert(key.name.clone(), owned);
+        BTreeSet::from([key.clone()])
+    }
+
+    /// A Role or RoleBinding has gone; a later one of its name stays.
+    pub fn remove_owned(&self, kind: Kind, key: &GrantKey, uid: &str) -> BTreeSet<GrantKey> {
+        let mut state = self.lock();
+        let Some(namespace) = state.namespaces.get_mut(&key.namespace) else { return BTreeSet::new() };
+        let all = namespace.owned(kind);
+        if all.get(&key.name).is_none_or(|known| known.uid != uid) {
+            return BTreeSet::new();
+        }
+        all.remove(&key.name);
+        BTreeSet::from([key.clone()])
+    }
+
+    /// The Roles or RoleBindings that are known.
+    #[must_use]
+    pub fn all_owned(&self, kind: Kind) -> Vec<(GrantKey, Owned)> {
+        let mut state = self.lock();
+        let each = state.namespaces.iter_mut().flat_map(|(name, namespace)| {
+            namespace.owned(kind).iter().map(|(grant, owned)| (GrantKey::new(name, grant), owned.clone()))
+        });
+        each.collect()
+    }
+
+    /// A Secret is there, or has gone.
+    pub fn set_secret(&self, namespace: &str, name: &str, is_there: bool) -> BTreeSet<GrantKey> {
+        let mut state = self.lock();
+        let known = state.namespaces.entry(namespace.to_owned()).or_default();
+        let changed = if is_there { known.secrets.insert(name.to_owned()) } else { known.secrets.remove(name) };
+        if changed {
+            known.naming(name).map(|grant| GrantKey::new(namespace, grant)).collect()
+        } else {
+            BTreeSet::new()
+        }
+    }
+
+    /// All grants have been told anew: others are not there.
+    pub fn replace_grants(&self, grants: Vec<DeserializeGuard<SecretGrant>>) {
+        let mut state = self.lock();
+        state.namespaces.values_mut().for_each(Namespace::forget_grants);
+        for known in grants.into_iter().map(|DeserializeGuard(grant)| Known::of(grant)) {
+            let Some(key) = known.key() else { continue };
+            state.namespaces.entry(key.namespace.clone()).or_default().put_grant(&key, Some(known));
+        }
+        state.complete.insert(Source::SecretGrants);
+    }
+
+    /// All Roles or RoleBindings have been told anew: others are not there.
+    pub fn replace_owned(&self, kind: Kind, all: Vec<(GrantKey, Owned)>) {
+        let mut state = self.lock();
+        state.namespaces.values_mut().for_each(|namespace| namespace.owned(kind).clear());
+        for (key, owned) in all {
+            state.namespaces.entry(key.namespace).or_default().owned(kind).insert(key.name, owned);
+        }
+        state.complete.insert(if kind == Kind::Role { Source::Roles } else { Source::RoleBindings });
+    }
+
+    /// All Secrets have been told anew, by namespace and name: others are not there.
+    pub fn replace_secrets(&self, all: Vec<(String, String)>) {
+        let mut state = self.lock();
+        state.namespaces.values_mut().for_each(|namespace| namespace.secrets.clear());
+        for (namespace, name) in all {
+            state.namespaces.entry(namespace).or_default().secrets.insert(name);
+        }
+        state.complete.insert(Source::Secrets);
+    }
+
+    /// All grants that are known, and all of which there is a Role or RoleBinding.
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<GrantKey> {
+        let state = self.lock();
+        let each = state
+            .namespaces
+            .iter()
+            .flat_map(|(name, namespace)| namespace.names().map(move |grant| GrantKey::new(name, grant)));
+        each.collect()
+    }
+
+    /// How many grants cannot be read.
+    #[must_use]
+    pub fn unreadable(&self) -> usize {
+        self.lock().namespaces.values().map(Namespace::unreadable).sum()
+    }
+
+    /// What has not been told in full yet.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Source> {
+        let state = self.lock();
+        <Source as strum::VariantArray>::VARIANTS.iter().filter(|it| !state.complete.contains(it)).copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn of(grant: Result<SecretGrant, InvalidObject>) -> Self {
+        match grant {
+            Ok(mut grant) => {
+                grant.metadata.managed_fields = None;
+                Self::Grant(Arc::new(grant))
+            }
+            Err(InvalidObject { error, mut metadata }) => {
+                metadata.managed_fields = None;
+                Self::Unreadable { metadata: Box::new(metadata), error }
+            }
+        }
+    }
+
+    fn version(&self) -> u64 {
+        owned::version(self.metadata())
+    }
+
+    fn key(&self) -> Option<GrantKey> {
+        let metadata = self.metadata();
+        Some(GrantKey::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?))
+    }
+}

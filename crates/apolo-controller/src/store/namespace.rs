@@ -1,0 +1,189 @@
+//! What is known of one namespace, with what finds grants by what is in them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use apolo_api::grant::SecretGrant;
+use apolo_core::key::Key;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::Kind;
+use crate::key::GrantKey;
+use crate::lineage;
+use crate::owned::Owned;
+
+/// A grant as far as it can be read.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// All of it.
+    Grant(Arc<SecretGrant>),
+    /// The API server has stored what we cannot read.
+    Unreadable {
+        /// Whose it is.
+        metadata: Box<ObjectMeta>,
+        /// Why.
+        error: String,
+    },
+}
+
+/// What is known of a grant at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The grant; none if it is not there.
+    pub grant: Option<Known>,
+    /// Its Role.
+    pub role: Option<Owned>,
+    /// Its RoleBinding.
+    pub binding: Option<Owned>,
+    /// The names of those of its Secrets that exist.
+    pub secrets: BTreeSet<String>,
+    /// The names of the grants that came from it.
+    pub derived: BTreeSet<String>,
+    /// The grants that it came from, and those that they came from, as far as they are there.
+    pub ancestors: Vec<Arc<SecretGrant>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Namespace {
+    grants: BTreeMap<String, Known>,
+    roles: BTreeMap<String, Owned>,
+    bindings: BTreeMap<String, Owned>,
+    pub(super) secrets: HashSet<String>,
+    by_uid: HashMap<String, String>,
+    /// The names of grants, by the name of a Secret's object.
+    by_secret: HashMap<String, BTreeSet<String>>,
+    /// The names of grants, by the UID of a grant that they came from.
+    by_via: HashMap<String, BTreeSet<String>>,
+}
+
+impl Known {
+    pub(super) fn metadata(&self) -> &ObjectMeta {
+        match self {
+            Self::Grant(grant) => &grant.metadata,
+            Self::Unreadable { metadata, .. } => metadata,
+        }
+    }
+}
+
+impl Namespace {
+    pub(super) fn see(&self, name: &str) -> Seen {
+        let grant = self.grants.get(name).cloned();
+        let mut seen =
+            Seen { role: self.roles.get(name).cloned(), binding: self.bindings.get(name).cloned(), ..Seen::default() };
+        if let Some(Known::Grant(grant)) = &grant {
+            seen.secrets = objects(grant).filter(|object| self.secrets.contains(object)).collect();
+            let uid = grant.metadata.uid.as_deref().unwrap_or_default();
+            seen.derived = self.by_via.get(uid).cloned().unwrap_or_default();
+            seen.ancestors = self.ancestors(grant);
+        }
+        seen.grant = grant;
+        seen
+    }
+
+    /// Puts a grant in the place of what is known, or takes it away. Tells which grants this is about: itself, those that came
+    /// from it, and those that it came from.
+    pub(super) fn put_grant(&mut self, key: &GrantKey, known: Option<Known>) -> BTreeSet<GrantKey> {
+        let before = self.grants.get(&key.name).cloned();
+        if let (Some(known), Some(before)) = (&known, &before)
+            && known.version() <= before.version()
+        {
+            return BTreeSet::new();
+        }
+        let mut names = BTreeSet::from([key.name.clone()]);
+        if let Some(before) = before {
+            self.index(&key.name, &before, false);
+            names.extend(self.relatives(&before));
+        }
+        if let Some(known) = known {
+            self.index(&key.name, &known, true);
+            names.extend(self.relatives(&known));
+            self.grants.insert(key.name.clone(), known);
+        } else {
+            self.grants.remove(&key.name);
+        }
+        names.iter().map(|name| GrantKey::new(&key.namespace, name)).collect()
+    }
+
+    pub(super) fn forget_grants(&mut self) {
+        self.grants.clear();
+        self.by_uid.clear();
+        self.by_secret.clear();
+        self.by_via.clear();
+    }
+
+    pub(super) fn owned(&mut self, kind: Kind) -> &mut BTreeMap<String, Owned> {
+        match kind {
+            Kind::Role => &mut self.roles,
+            Kind::RoleBinding => &mut self.bindings,
+        }
+    }
+
+    /// The grants that name the Secret of this name.
+    pub(super) fn naming(&self, secret: &str) -> impl Iterator<Item = &str> {
+        self.by_secret.get(secret).into_iter().flatten().map(String::as_str)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.grants.keys().chain(self.roles.keys()).chain(self.bindings.keys()).map(String::as_str)
+    }
+
+    pub(super) fn unreadable(&self) -> usize {
+        self.grants.values().filter(|known| matches!(known, Known::Unreadable { .. })).count()
+    }
+
+    fn ancestors(&self, grant: &SecretGrant) -> Vec<Arc<SecretGrant>> {
+        let mut found: BTreeMap<String, Arc<SecretGrant>> = BTreeMap::new();
+        let mut open: Vec<String> = lineage::via(grant).map(str::to_owned).collect();
+        while let Some(uid) = open.pop() {
+            let known = self.by_uid.get(&uid).and_then(|name| self.grants.get(name));
+            if let Some(Known::Grant(parent)) = known
+                && found.insert(uid, Arc::clone(parent)).is_none()
+            {
+                open.extend(lineage::via(parent).map(str::to_owned));
+            }
+        }
+        found.into_values().collect()
+    }
+
+    fn relatives(&self, known: &Known) -> Vec<String> {
+        let uid = known.metadata().uid.as_deref().unwrap_or_default();
+        let derived = self.by_via.get(uid).into_iter().flatten();
+        let parents = match known {
+            Known::Grant(grant) => lineage::via(grant).filter_map(|uid| self.by_uid.get(uid)).collect(),
+            Known::Unreadable { .. } => Vec::new(),
+        };
+        derived.chain(parents).cloned().collect()
+    }
+
+    fn index(&mut self, name: &str, known: &Known, is_there: bool) {
+        let uid = known.metadata().uid.clone().unwrap_or_default();
+        if is_there {
+            self.by_uid.insert(uid, name.to_owned());
+        } else {
+            self.by_uid.remove(&uid);
+        }
+        let Known::Grant(grant) = known else { return };
+        for object in objects(grant) {
+            mark(&mut self.by_secret, object, name, is_there);
+        }
+        for uid in lineage::via(grant) {
+            mark(&mut self.by_via, uid.to_owned(), name, is_there);
+        }
+    }
+}
+
+/// The names of the objects of a grant's secrets.
+fn objects(grant: &SecretGrant) -> impl Iterator<Item = String> {
+    grant.spec.secrets.iter().filter_map(|key| Key::parse(key).ok()).map(|key| key.object_name().into_owned())
+}
+
+fn mark(index: &mut HashMap<String, BTreeSet<String>>, at: String, name: &str, is_there: bool) {
+    if is_there {
+        index.entry(at).or_default().insert(name.to_owned());
+    } else if let Some(names) = index.get_mut(&at) {
+        names.remove(name);
+        if names.is_empty() {
+            index.remove(&at);
+        }
+    }
+}

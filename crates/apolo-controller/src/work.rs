@@ -1,0 +1,172 @@
+//! All grants: those that are due, so many at a time, for as long as the lease is held.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use apolo_api::grant::SecretGrant;
+use apolo_runtime::telemetry::log::chain;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Client, Resource};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::apply::ApplyError;
+use crate::events::News;
+use crate::grants::Grants;
+use crate::key::GrantKey;
+use crate::leader::Held;
+use crate::metrics::ControllerMetrics;
+use crate::queue::{Job, Queue};
+use crate::store::Known;
+use crate::sweep::sweep;
+
+/// How many grants are worked on at once: more make it hardly faster, and each of them much slower.
+const WIDTH: usize = 16;
+/// How often all that bears our label is looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+/// How long the first pause after a failure is, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
+/// How long work in flight may take when the process is to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What the work needs.
+pub struct Work {
+    /// What is done with each.
+    pub grants: Grants,
+    /// Which are due.
+    pub queue: Arc<Queue>,
+    /// Whether anything may be done.
+    pub held: Held,
+    /// What is counted.
+    pub metrics: ControllerMetrics,
+    /// For the sweep.
+    pub client: Client,
+    /// Namespaces that do not exist for us.
+    pub excluded: Vec<String>,
+    /// How often each grant has failed in a row.
+    pub failures: Mutex<HashMap<GrantKey, u32>>,
+}
+
+impl Work {
+    /// Works until it is asked to stop, and what was begun has ended.
+    pub async fn run(self: Arc<Self>, terms: watch::Receiver<u64>, stop: impl Future<Output = ()>) {
+        let sweeps = Arc::clone(&self).sweep(terms);
+        let mut running = JoinSet::new();
+        let jobs = async {
+            loop {
+                if running.len() >= WIDTH {
+                    running.join_next().await;
+                }
+                let job = self.queue.take().await;
+                running.spawn(Arc::clone(&self).work(job));
+                while running.try_join_next().is_some() {}
+            }
+        };
+        tokio::select! {
+            () = jobs => {}
+            () = sweeps => {}
+            () = stop => {}
+        }
+        let ended = async { while running.join_next().await.is_some() {} };
+        let _in_time = timeout(GRACE, ended).await;
+    }
+
+    /// At each election, and every so often: what the watches have missed.
+    async fn sweep(self: Arc<Self>, mut terms: watch::Receiver<u64>) {
+        let mut tick = interval(SWEEP);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let elected = tokio::select! {
+                _ = tick.tick() => false,
+                changed = terms.changed() => changed.is_ok(),
+            };
+            if self.held.check().is_err() || !self.grants.store.missing().is_empty() {
+                continue;
+            }
+            match sweep(&self.client, &self.grants.store, &self.excluded).await {
+                Ok(wrong) => {
+                    if !wrong.is_empty() && !elected {
+                        tracing::warn!(count = wrong.len(), "the sweep found what the watches had not told");
+                    }
+                    wrong.into_iter().for_each(|key| self.queue.wake(key));
+                }
+                Err(error) => {
+                    self.metrics.error("sweep");
+                    tracing::warn!(why = %error, "the sweep failed; it is tried again");
+                }
+            }
+            // The clock may have been set, so that also expiries are due that no timer tells.
+            self.grants.store.all().into_iter().for_each(|key| self.queue.wake(key));
+        }
+    }
+
+    async fn work(self: Arc<Self>, job: Job) {
+        // Who is elected later looks at all of them.
+        if self.held.check().is_ok() && self.grants.store.missing().is_empty() {
+            self.look(&job).await;
+        }
+        self.queue.done(&job.key);
+    }
+
+    async fn look(&self, job: &Job) {
+        let now = Timestamp::now();
+        match self.grants.reconcile(&job.key, now).await {
+            Ok(outcome) => {
+                self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.key);
+                if outcome.changed {
+                    self.metrics.changed(job.since.elapsed());
+                } else {
+                    self.metrics.settled();
+                }
+                self.wake(&job.key, now, outcome.wake, outcome.others);
+            }
+            Err(ApplyError::NotHeld(_)) => self.metrics.failed("not-held"),
+            Err(error) => self.failed(&job.key, &error),
+        }
+    }
+
+    fn wake(&self, key: &GrantKey, now: Timestamp, at: Option<Timestamp>, others: BTreeSet<GrantKey>) {
+        others.into_iter().for_each(|key| self.queue.wake(key));
+        if let Some(at) = at {
+            let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+            // A timer that far ahead is not needed: the sweep comes sooner.
+            if left <= SWEEP * 2 {
+                self.queue.wake_at(key.clone(), Instant::now() + left);
+            }
+        }
+    }
+
+    /// Tries again after a pause that doubles, and says why.
+    fn failed(&self, key: &GrantKey, error: &ApplyError) {
+        let count = {
+            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = failures.entry(key.clone()).or_default();
+            *count = count.saturating_add(1);
+            *count
+        };
+        let (first, longest) = PAUSES;
+        let pause = first.saturating_mul(1 << (count - 1).min(10)).min(longest);
+        self.metrics.failed(error.kind());
+        let why = chain(error);
+        tracing::warn!(grant = %key, why, count, ?pause, "a grant could not be made true; it is tried again");
+        if count == 1 {
+            let uid = match self.grants.store.see(key).grant {
+                Some(Known::Grant(grant)) => grant.metadata.uid.clone(),
+                _ => None,
+            };
+            let about = ObjectReference {
+                api_version: Some(SecretGrant::api_version(&()).into_owned()),
+                kind: Some(SecretGrant::kind(&()).into_owned()),
+                namespace: Some(key.namespace.clone()),
+                name: Some(key.name.clone()),
+                uid,
+                ..ObjectReference::default()
+            };
+            self.grants.events.tell(News::failure(about, "GrantFailed", why));
+        }
+        self.queue.wake_at(key.clone(), Instant::now() + pause);
+    }
+}
