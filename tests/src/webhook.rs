@@ -117,9 +117,18 @@ impl ControlPlane {
 
     async fn make_known(&self, webhook: Webhook, values: &[&str]) -> Result<Webhook, Error> {
         let rendered = self.render_with(&webhook.url, values).await?;
-        run("kubectl", self.kubectl(["apply", "--filename=-"]), &rendered).await?;
+        self.apply_release(&rendered).await?;
         asked(self.admin().await?).await?;
         Ok(webhook)
+    }
+
+    /// Applies what the chart renders, after the namespace that the release is said to be in.
+    pub(crate) async fn apply_release(&self, rendered: &str) -> Result<(), Error> {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": RELEASE}});
+        for manifest in [&namespace.to_string(), rendered] {
+            run("kubectl", self.kubectl(["apply", "--filename=-"]), manifest).await?;
+        }
+        Ok(())
     }
 
     /// Starts the webhook, and returns when it serves; the API server does not know it yet.
@@ -131,12 +140,7 @@ impl ControlPlane {
     }
 
     async fn start_webhook_with(&self, more: &[String]) -> Result<Webhook, Error> {
-        let binary = binary()?;
-        let link = self.bin().join(BINARY);
-        if !link.exists() {
-            let linked = std::os::unix::fs::symlink(&binary, &link);
-            linked.map_err(|source| Error::Write { path: link, source })?;
-        }
+        self.link_binary(BINARY)?;
         let (certificate, key) = (self.folder().join("webhook.crt"), self.folder().join("webhook.key"));
         self.write_webhook_certificate(Duration::from_secs(24 * 60 * 60))?;
         let arguments = [
@@ -156,6 +160,17 @@ impl ControlPlane {
         });
         let line = started.await??;
         Ok(Webhook { url: format!("https://{}", address(&line, "address")), server })
+    }
+
+    /// Makes the binary one of the programs of the cluster, by this name.
+    pub(crate) fn link_binary(&self, name: &str) -> Result<(), Error> {
+        let binary = binary()?;
+        let link = self.bin().join(name);
+        if !link.exists() {
+            let linked = std::os::unix::fs::symlink(&binary, &link);
+            linked.map_err(|source| Error::Write { path: link, source })?;
+        }
+        Ok(())
     }
 
     /// Writes a new certificate for the webhook, over the one that it has.
@@ -194,12 +209,7 @@ impl ControlPlane {
         let fetch = async {
             let line = serving_line(&self.webhook_log()).ok_or(io::ErrorKind::NotConnected)?;
             let address = address(&line, "metrics_address");
-            let mut stream = TcpStream::connect(&address).await?;
-            let request = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            Ok(answer)
+            get(&address, "/metrics").await
         };
         fetch.await.map_err(|source| Error::Run("GET /metrics", source))
     }
@@ -245,11 +255,21 @@ pub fn binary() -> Result<PathBuf, Error> {
     }
 }
 
-fn address(serving_line: &Value, name: &str) -> String {
+/// What a server answers to a request for a path, in plain text: status line, header and body.
+pub(crate) async fn get(address: &str, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+pub(crate) fn address(serving_line: &Value, name: &str) -> String {
     serving_line.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn serving_line(log: &Path) -> Option<Value> {
+pub(crate) fn serving_line(log: &Path) -> Option<Value> {
     lines(log).into_iter().find(|line| line.get("metrics_address").is_some())
 }
 
