@@ -175,7 +175,19 @@ impl ControlPlane {
     /// # Errors
     /// When it cannot be made or written.
     pub fn kubeconfig(&self, name: &str, groups: &[&str]) -> Result<PathBuf, Error> {
-        let content = self.kubeconfig_of(&self.person(name, groups)?);
+        self.write_kubeconfig(&self.person(name, groups)?)
+    }
+
+    /// The same of a service account, with a token from [`ControlPlane::token`].
+    ///
+    /// # Errors
+    /// When there is no such account, or it cannot be written.
+    pub async fn kubeconfig_of_account(&self, namespace: &str, name: &str) -> Result<PathBuf, Error> {
+        self.write_kubeconfig(&json!({"token": self.token(namespace, name).await?}))
+    }
+
+    fn write_kubeconfig(&self, user: &Value) -> Result<PathBuf, Error> {
+        let content = self.kubeconfig_of(user);
         let write = || {
             let file = tempfile::Builder::new().prefix("kubeconfig-").tempfile_in(&self.folder)?;
             std::fs::write(file.path(), content)?;

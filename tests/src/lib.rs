@@ -22,6 +22,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod command;
 pub mod control_plane;
+pub mod controller;
 pub mod eventually;
 pub mod examples;
 pub mod grants;

@@ -52,11 +52,22 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `folder/bin/name` in `folder`, logging to `folder/name.log`.
     pub(crate) fn start(folder: &Path, name: &'static str, arguments: &[String]) -> Result<Self, Error> {
+        Self::start_in(folder, name, arguments, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn start_in(
+        folder: &Path,
+        name: &'static str,
+        arguments: &[String],
+        environment: &[(&str, &Path)],
+    ) -> Result<Self, Error> {
         let log = folder.join(format!("{name}.log"));
         let start = || {
             let output = File::create(&log)?;
             Command::new(folder.join("bin").join(name))
                 .args(arguments)
+                .envs(environment.iter().copied())
                 .current_dir(folder)
                 .process_group(0)
                 .stdin(Stdio::null())

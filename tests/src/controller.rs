@@ -1,0 +1,115 @@
+//! The controller, outside the cluster: the real binary as a process, with a token of the account that the chart makes for it.
+
+use std::{io, process::Command};
+
+use crate::{
+    cluster::server::Server,
+    control_plane::ControlPlane,
+    eventually::eventually,
+    webhook::{self, Error, RELEASE},
+};
+
+/// The service account of the controller, in the namespace of the release.
+pub const ACCOUNT: &str = "apolo-secrets-controller";
+
+/// A controller that runs. Dropping it kills it.
+#[derive(Debug)]
+pub struct Controller {
+    server: Server,
+    address: String,
+}
+
+impl ControlPlane {
+    /// Applies the chart: our kinds, and the account of the controller with its rights. No webhook serves.
+    ///
+    /// # Errors
+    /// When the chart is refused, or the kinds are not served by the deadline.
+    pub async fn install_kinds(&self) -> Result<(), Error> {
+        let rendered = self.render("https://127.0.0.1:9").await?;
+        self.apply_release(&rendered).await?;
+        Ok(self.serves_grants().await?)
+    }
+
+    /// Starts a controller, by this name among the programs of the cluster, and returns when it is ready. Whether it leads is
+    /// another matter.
+    ///
+    /// # Errors
+    /// When it does not start, or is not ready by the deadline.
+    pub async fn start_controller(&self, name: &'static str, more: &[&str]) -> Result<Controller, Error> {
+        self.link_binary(name)?;
+        let kubeconfig = self.kubeconfig_of_account(RELEASE, ACCOUNT).await?;
+        let arguments = ["controller", "--metrics-bind-address=127.0.0.1:0"].iter().chain(more);
+        let arguments: Vec<String> = arguments.map(|&argument| argument.to_owned()).collect();
+        let mut server = Server::start_in(self.folder(), name, &arguments, &[("KUBECONFIG", &kubeconfig)])?;
+        let log = self.folder().join(format!("{name}.log"));
+        let address = eventually("the controller is ready", async || {
+            if let Err(ended) = server.check() {
+                return Ok(Err(ended));
+            }
+            let line = webhook::serving_line(&log).ok_or("no line of its log says that it serves")?;
+            let address = webhook::address(&line, "metrics_address");
+            let answer = webhook::get(&address, "/readyz").await.map_err(|error| error.to_string())?;
+            if answer.starts_with("HTTP/1.1 200") { Ok::<_, String>(Ok(address)) } else { Err(answer) }
+        })
+        .await??;
+        Ok(Controller { server, address })
+    }
+}
+
+impl Controller {
+    /// A value of its metrics, by name and labels as they are shown; none if it is not shown.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metric(&self, name: &str) -> io::Result<Option<f64>> {
+        let all = webhook::get(&self.address, "/metrics").await?;
+        let mut lines = all.lines().filter_map(|line| line.rsplit_once(' '));
+        Ok(lines.find(|(shown, _)| *shown == name).and_then(|(_, value)| value.parse().ok()))
+    }
+
+    /// How many requests that write it has sent.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn writes(&self) -> io::Result<f64> {
+        let all = webhook::get(&self.address, "/metrics").await?;
+        let counts = all.lines().filter(|line| line.starts_with("apolo_writes_total{"));
+        Ok(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+    }
+
+    /// Returns when it leads.
+    ///
+    /// # Errors
+    /// When it does not by the deadline.
+    pub async fn leads(&self) -> Result<(), Error> {
+        let leading = async || match self.metric("apolo_leading").await {
+            Ok(Some(1.0)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        Ok(eventually("the controller leads", leading).await?)
+    }
+
+    /// Asks it to stop, as kubelet does, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not stop by the deadline.
+    pub async fn stop(&mut self) -> Result<(), Error> {
+        self.signal("TERM")?;
+        let server = &mut self.server;
+        eventually("the controller stops", async || match server.check() {
+            Ok(()) => Err("it runs"),
+            Err(_) => Ok(()),
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Sends it a signal, such as STOP.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn signal(&self, name: &str) -> Result<(), Error> {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.server.id().to_string()).status();
+        sent.map(drop).map_err(|source| Error::Run("kill", source))
+    }
+}
