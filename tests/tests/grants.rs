@@ -17,6 +17,7 @@ use k8s_openapi::{
         core::v1::Secret,
         rbac::v1::{Role, RoleBinding},
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     jiff::{SignedDuration, Timestamp},
 };
 use kube::{
@@ -544,6 +545,7 @@ async fn one_of_two_writes_and_the_other_takes_over() -> anyhow::Result<()> {
             share_as(&ns, "one", &json!({})).await?;
             stands(&ns, "one", "Granted").await?;
             ensure!(second.writes().await? == 0.0, "the second wrote");
+            ensure!(first.writes().await? == 3.0, "it wrote again because of its own writes");
 
             // Stopped, it does not know that its lease ends.
             let written = first.writes().await?;
@@ -561,6 +563,49 @@ async fn one_of_two_writes_and_the_other_takes_over() -> anyhow::Result<()> {
             .await?;
             ensure!(first.writes().await? == written, "the first wrote after its lease");
             first.stop().await?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_grant_that_cannot_be_read_is_named_and_stops_no_other() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.install_kinds().await?;
+    let controller = cluster.start_controller("controller", &[]).await?;
+    cluster
+        .with_namespace(async |ns| {
+            secret(&ns, "secret-password").await?;
+            share_as(&ns, "bad", &json!({})).await?;
+            stands(&ns, "bad", "Granted").await?;
+            // A later version of ours may have known more.
+            let definitions: Api<CustomResourceDefinition> = Api::all(ns.client.clone());
+            let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/access/enum/-";
+            let operations = serde_json::from_value(json!([{"op": "add", "path": path, "value": "Own"}]))?;
+            let name = "secretgrants.secrets.apolo.us";
+            definitions.patch::<()>(name, &PatchParams::default(), &Patch::Json(operations)).await?;
+            eventually("the API server takes it", async || {
+                change(&ns, "bad", &json!({"access": "Own"})).await.map_err(|error| error.to_string())
+            })
+            .await?;
+            is_withdrawn(&ns, "bad").await?;
+            share_as(&ns, "good", &json!({})).await?;
+            stands(&ns, "good", "Granted").await?;
+            let events: Api<k8s_openapi::api::events::v1::Event> = ns.api();
+            eventually("an Event about the bad one", async || {
+                let all = events.list(&Default::default()).await.map_err(|error| error.to_string())?;
+                let is_told = |event: &k8s_openapi::api::events::v1::Event| {
+                    let about = event.regarding.as_ref().and_then(|it| it.name.as_deref());
+                    about == Some("bad") && event.reason.as_deref() == Some("Unreadable")
+                };
+                if all.iter().any(is_told) { Ok(()) } else { Err(String::from("none")) }
+            })
+            .await?;
+            eventually("the metric", async || match controller.metric("apolo_unreadable_grants").await {
+                Ok(Some(1.0)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await?;
             Ok(())
         })
         .await

@@ -4,10 +4,10 @@
 //! role comes before its binding, and where both change, subjects that are no longer meant lose the old role before it changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use apolo_api::grant::{READY, SecretGrant, SecretGrantStatus};
+use apolo_api::grant::{READY, Reason, SecretGrant, SecretGrantStatus};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
@@ -33,6 +33,8 @@ pub struct Grants {
     pub writer: Writer,
     /// Where it is told.
     pub events: Events,
+    /// The grants that cannot be read and of which that was told, by the version that it was told of.
+    pub unreadable: Mutex<BTreeMap<GrantKey, u64>>,
 }
 
 /// What came of looking at a grant.
@@ -69,9 +71,10 @@ impl Grants {
         let mut outcome = Outcome::default();
         let grant = match &seen.grant {
             Some(Known::Grant(grant)) => Arc::clone(grant),
-            None | Some(Known::Unreadable { .. }) => {
-                // In doubt the answer is no.
+            // In doubt the answer is no.
+            other => {
                 outcome.changed = self.withdraw(key, &seen).await?;
+                self.tell_unreadable(key, other.as_ref());
                 return Ok(outcome);
             }
         };
@@ -129,6 +132,9 @@ impl Grants {
             self.withdraw(key, seen).await?;
             (role_there, binding_there) = (None, None);
         }
+        if role_there.is_none() && binding_there.is_none() {
+            self.look_for_strangers(seen.grant.as_ref()).await?;
+        }
         let role_differs = role_there.as_ref().is_none_or(|there| there.digest != role.digest);
         let binding_differs = binding_there.as_ref().is_none_or(|there| there.digest != binding.digest);
         if role_differs
@@ -144,6 +150,26 @@ impl Grants {
             self.ensure_binding(key, &rbac.binding, binding_there.as_ref()).await?;
         }
         Ok(role_differs || binding_differs)
+    }
+
+    /// Where a name was somebody else's the last time: whether it still is, before half of it is made and taken away again.
+    async fn look_for_strangers(&self, grant: Option<&Known>) -> Result<(), Failure> {
+        let Some(Known::Grant(grant)) = grant else { return Ok(()) };
+        let conflict = Reason::NameConflict.to_string();
+        if !grant.status.iter().flat_map(|status| &status.conditions).any(|it| it.reason == conflict) {
+            return Ok(());
+        }
+        let (namespace, name) = (grant.namespace().unwrap_or_default(), role_name(&grant.name_any()));
+        let uid = grant.uid().unwrap_or_default();
+        let role: Option<Role> = self.writer.read(&namespace, &name).await?;
+        if role.is_some_and(|role| !owned::is_of(&role.metadata, &uid)) {
+            return Err(Failure::Foreign(Kind::Role));
+        }
+        let binding: Option<RoleBinding> = self.writer.read(&namespace, &name).await?;
+        if binding.is_some_and(|binding| !owned::is_of(&binding.metadata, &uid)) {
+            return Err(Failure::Foreign(Kind::RoleBinding));
+        }
+        Ok(())
     }
 
     /// Before the role changes: leaves in the binding only those who are to have the new one too. Tells what is left of it.
@@ -221,6 +247,21 @@ impl Grants {
             return Ok(stored);
         }
         Ok(self.writer.apply(wanted, &uid).await?)
+    }
+
+    /// Names a grant that cannot be read, once for each of its versions.
+    fn tell_unreadable(&self, key: &GrantKey, known: Option<&Known>) {
+        let mut told = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Known::Unreadable { metadata, error }) = known else {
+            told.remove(key);
+            return;
+        };
+        let version = owned::version(metadata);
+        if told.insert(key.clone(), version) != Some(version) {
+            tracing::warn!(grant = %key, why = error, "a grant cannot be read, and gives nothing");
+            let about = key.reference(metadata.uid.clone());
+            self.events.tell(News::failure(about, "Unreadable", format!("the grant gives nothing: {error}")));
+        }
     }
 
     /// Writes the status of a grant if it is another, and tells of a reason that is new.

@@ -1,6 +1,6 @@
 //! `apolo-secrets controller`: its arguments, and the process from start to the end of its lease.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -102,6 +102,7 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
             terms: Terms { cluster_name: args.cluster_name, max_access: args.max_access },
             writer: Writer::new(client.clone(), held.clone(), counts.clone()),
             events,
+            unreadable: Mutex::new(BTreeMap::new()),
         },
         queue: Arc::clone(&queue),
         held: held.clone(),

@@ -4,11 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use apolo_api::grant::SecretGrant;
 use apolo_runtime::telemetry::log::chain;
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::jiff::Timestamp;
-use kube::{Client, Resource};
+use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -157,14 +155,7 @@ impl Work {
                 Some(Known::Grant(grant)) => grant.metadata.uid.clone(),
                 _ => None,
             };
-            let about = ObjectReference {
-                api_version: Some(SecretGrant::api_version(&()).into_owned()),
-                kind: Some(SecretGrant::kind(&()).into_owned()),
-                namespace: Some(key.namespace.clone()),
-                name: Some(key.name.clone()),
-                uid,
-                ..ObjectReference::default()
-            };
+            let about = key.reference(uid);
             self.grants.events.tell(News::failure(about, "GrantFailed", why));
         }
         self.queue.wake_at(key.clone(), Instant::now() + pause);
