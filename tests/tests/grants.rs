@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use anyhow::{Context, ensure};
 use apolo_tests::{
     cluster::Cluster,
-    controller::Controller,
+    controller::{ACCOUNT, Controller},
     eventually::eventually,
     grants::{VERSION, grant},
-    namespace::Namespace,
+    namespace::{self, Namespace},
+    webhook::RELEASE,
 };
 use k8s_openapi::{
     api::{
@@ -566,6 +567,85 @@ async fn one_of_two_writes_and_the_other_takes_over() -> anyhow::Result<()> {
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn the_account_of_the_controller_gives_nothing_but_what_grants_can() -> anyhow::Result<()> {
+    let cluster = shared().await?;
+    let client = cluster.service_account(RELEASE, ACCOUNT).await?;
+    cluster.with_namespace(async |ns| {
+        let rbac = "rbac.authorization.k8s.io";
+        let metadata = |name: &str| json!({"name": name, "labels": {"secrets.apolo.us/grant-uid": "7"}});
+        let role = |name: &str, group: &str, resource: &str, verbs: &[&str], names: Option<&[&str]>| {
+            let rule = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs, "resourceNames": names});
+            json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": metadata(name), "rules": [rule]})
+        };
+        let binding = |name: &str, kind: &str, role: &str| {
+            let to = json!({"apiGroup": rbac, "kind": kind, "name": role});
+            json!({"apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": metadata(name), "roleRef": to})
+        };
+        let ours = "secrets.apolo.us";
+        let unlabelled = |mut object: Value| {
+            object["metadata"]["labels"].take();
+            object
+        };
+        for (what, refused, twin) in [
+            (
+                "all Secrets",
+                role("secretgrant:a", "", "secrets", &["get"], None),
+                role("secretgrant:a", "", "secrets", &["get"], Some(&["a"])),
+            ),
+            (
+                "another verb",
+                role("secretgrant:b", "", "secrets", &["list"], Some(&["a"])),
+                role("secretgrant:b", "", "secrets", &["share", "delete"], Some(&["a"])),
+            ),
+            (
+                "another kind",
+                role("secretgrant:c", "", "configmaps", &["get"], Some(&["a"])),
+                role("secretgrant:c", ours, "secretgrants", &["get"], Some(&["a"])),
+            ),
+            (
+                "all grants",
+                role("secretgrant:d", ours, "secretgrants", &["delete"], None),
+                role("secretgrant:d", ours, "secretgrants", &["create"], None),
+            ),
+            (
+                "another name",
+                role("viewer", "", "secrets", &["get"], Some(&["a"])),
+                role("secretgrant:e", "", "secrets", &["get"], Some(&["a"])),
+            ),
+            (
+                "no label",
+                unlabelled(role("secretgrant:f", "", "secrets", &["get"], Some(&["a"]))),
+                role("secretgrant:f", "", "secrets", &["get"], Some(&["a"])),
+            ),
+            (
+                "another role",
+                binding("secretgrant:g", "Role", "secretgrant:a"),
+                binding("secretgrant:g", "Role", "secretgrant:g"),
+            ),
+            (
+                "a ClusterRole",
+                binding("secretgrant:view", "ClusterRole", "view"),
+                binding("secretgrant:view", "Role", "secretgrant:view"),
+            ),
+        ] {
+            let why = eventually("it is refused", async || match ns.create_as(&client, &refused).await {
+                Err(namespace::Error::Create { source, .. }) => Ok(source.to_string()),
+                other => {
+                    let name = refused["metadata"]["name"].as_str().unwrap_or_default();
+                    ns.api::<Role>().delete(name, &DeleteParams::default()).await.map_err(|error| error.to_string())?;
+                    Err(format!("{other:?}"))
+                }
+            })
+            .await?;
+            ensure!(why.contains("forbidden"), "{what}: {why}");
+            ns.create_as(&client, &twin).await.with_context(|| format!("the twin of {what}"))?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
