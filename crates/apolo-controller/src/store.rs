@@ -200,3 +200,84 @@ impl Known {
         Some(GrantKey::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apolo_core::names::GRANTED_VIA;
+    use serde_json::json;
+
+    fn grant(name: &str, version: u32, via: &str) -> SecretGrant {
+        let annotations = json!({GRANTED_VIA: via});
+        serde_json::from_value(json!({
+            "metadata": {
+                "name": name, "namespace": "alice", "uid": name, "resourceVersion": version.to_string(),
+                "annotations": annotations,
+            },
+            "spec": {"secrets": ["one", "AWS_KEY"], "subjects": [{"kind": "User", "name": "bob"}]},
+        }))
+        .unwrap()
+    }
+
+    fn owned(uid: &str, version: u64) -> Owned {
+        Owned { uid: uid.into(), grant_uid: "a".into(), version, digest: String::new() }
+    }
+
+    fn names(keys: BTreeSet<GrantKey>) -> Vec<String> {
+        keys.into_iter().map(|key| key.name).collect()
+    }
+
+    #[test]
+    fn a_grant_wakes_itself_and_those_that_it_came_from_and_that_came_from_it() {
+        let store = Store::default();
+        assert_eq!(names(store.put_grant(Ok(grant("b", 1, "a")))), ["b"]);
+        assert_eq!(names(store.put_grant(Ok(grant("a", 2, "")))), ["a", "b"]);
+        assert_eq!(names(store.put_grant(Ok(grant("b", 3, "")))), ["a", "b"]);
+        assert_eq!(names(store.put_grant(Ok(grant("b", 4, "a")))), ["a", "b"]);
+        let seen = store.see(&GrantKey::new("alice", "a"));
+        assert_eq!(seen.derived, BTreeSet::from(["b".into()]));
+        assert_eq!(store.see(&GrantKey::new("alice", "b")).ancestors.len(), 1);
+        assert_eq!(names(store.remove_grant(&GrantKey::new("alice", "a"))), ["a", "b"]);
+        assert!(store.see(&GrantKey::new("alice", "b")).ancestors.is_empty());
+    }
+
+    #[test]
+    fn what_is_known_already_or_is_older_wakes_nobody() {
+        let store = Store::default();
+        let key = GrantKey::new("alice", "a");
+        store.put_grant(Ok(grant("a", 2, "")));
+        assert!(store.put_grant(Ok(grant("a", 2, ""))).is_empty() && store.put_grant(Ok(grant("a", 1, ""))).is_empty());
+        assert_eq!(names(store.put_owned(Kind::Role, &key, owned("r", 4))), ["a"]);
+        assert!(store.put_owned(Kind::Role, &key, owned("r", 4)).is_empty());
+        assert!(store.remove_owned(Kind::Role, &key, "another").is_empty());
+        assert_eq!(names(store.remove_owned(Kind::Role, &key, "r")), ["a"]);
+    }
+
+    #[test]
+    fn a_secret_wakes_the_grants_that_name_it_when_it_comes_and_when_it_goes() {
+        let store = Store::default();
+        store.put_grant(Ok(grant("a", 1, "")));
+        let object = "aws-key-4cea0ddbcf43f8cf";
+        for _ in 0..2 {
+            assert_eq!(names(store.set_secret("alice", object, true)), ["a"]);
+            assert!(store.set_secret("alice", object, true).is_empty());
+            assert_eq!(store.see(&GrantKey::new("alice", "a")).secrets, BTreeSet::from([object.into()]));
+            assert_eq!(names(store.set_secret("alice", object, false)), ["a"]);
+        }
+        assert!(
+            store.set_secret("bob", object, true).is_empty() && store.set_secret("alice", "AWS_KEY", true).is_empty()
+        );
+    }
+
+    #[test]
+    fn it_is_complete_when_all_kinds_have_been_told() {
+        let store = Store::default();
+        assert_eq!(store.missing().len(), 4);
+        store.replace_grants(Vec::new());
+        store.replace_owned(Kind::Role, Vec::new());
+        store.replace_owned(Kind::RoleBinding, Vec::new());
+        assert_eq!(store.missing(), [Source::Secrets]);
+        store.replace_secrets(vec![("alice".into(), "one".into())]);
+        assert!(store.missing().is_empty());
+    }
+}
