@@ -95,7 +95,7 @@ const PARTS: &[(&str, &str, &str)] = &[
     (
         "grants",
         "Grants",
-        "Sharing secrets with others: [SHARING.md](SHARING.md). This version stores grants, and nothing acts on them yet.",
+        "Sharing secrets with others: [SHARING.md](SHARING.md). In this version they give access with kubectl; Pods of other namespaces cannot use them yet.",
     ),
     ("shared", "Shared secrets", "Secrets of another namespace. This version refuses them: sharing is not there yet."),
     (
