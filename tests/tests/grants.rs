@@ -447,7 +447,7 @@ async fn a_manage_grant_reaches_the_grants_that_came_from_it_and_takes_them_alon
             stands(&ns, "parent", "Granted").await?;
             let uid = grants(&ns).get("parent").await?.uid().context("no uid")?;
             let mut child = grant("child", &Default::default());
-            child["metadata"]["annotations"] = json!({"secrets.apolo.us/granted-via": uid});
+            child["metadata"]["annotations"] = json!({"secrets.apolo.us/granted-via": format!("{uid} {}", ns.name)});
             ns.create(&child).await?;
             stands(&ns, "child", "Granted").await?;
             let on_child =

@@ -1,6 +1,7 @@
 //! SecretGrant: these secrets, at this access, to these subjects, for use in these namespaces, until then.
 
 mod status;
+mod widening;
 
 use std::collections::BTreeSet;
 

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use apolo_api::access::Access;
 use apolo_api::grant::{Reason, SecretGrant, SecretGrantStatus};
+use apolo_api::lineage;
 use apolo_core::key::Key;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
 
-use crate::lineage;
 use status::Standing;
 
 pub use objects::role_name;

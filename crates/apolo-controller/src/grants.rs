@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use apolo_api::grant::{READY, Reason, SecretGrant, SecretGrantStatus};
+use apolo_api::lineage;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
@@ -16,7 +17,6 @@ use crate::apply::{ApplyError, Object, Writer};
 use crate::desired::{Desired, Observed, Rbac, Terms, desired, name_conflict, role_name};
 use crate::events::{Events, News};
 use crate::key::GrantKey;
-use crate::lineage;
 use crate::owned::{self, Content, Owned};
 use crate::store::{Kind, Known, Seen, Store};
 

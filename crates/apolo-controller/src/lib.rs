@@ -1,7 +1,7 @@
 //! The controller: grants in, RBAC out.
 //!
-//! In the order in which the data goes: [`watch`] (what the API server tells) to [`store`] (what is known), [`desired`] and
-//! [`lineage`] (pure: what should be), [`apply`] (writes, only while [`leader`] holds the lease) and [`grants`], which takes these
+//! In the order in which the data goes: [`watch`] (what the API server tells) to [`store`] (what is known), [`desired`] (pure: what
+//! should be), [`apply`] (writes, only while [`leader`] holds the lease) and [`grants`], which takes these
 //! steps for one grant; [`work`] takes them for all that is in the [`queue`], and [`sweep`] finds what the watches did not tell.
 //! Beside it [`events`], [`metrics`] and [`run`].
 //!
@@ -13,7 +13,6 @@ pub mod events;
 pub mod grants;
 pub mod key;
 pub mod leader;
-pub mod lineage;
 pub mod metrics;
 pub mod owned;
 pub mod queue;

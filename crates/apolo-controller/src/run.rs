@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use apolo_api::access::Access;
 use apolo_core::key::{hex_digest, is_dns_label};
+use apolo_runtime::client::client;
 use apolo_runtime::readiness::Readiness;
 use apolo_runtime::serve::listen;
 use apolo_runtime::signal;
 use apolo_runtime::telemetry::metrics::Metrics;
 use apolo_runtime::telemetry::probes::{self, ProbesAddress};
 use clap::Args;
-use kube::{Client, Config};
 use tokio::time::interval;
 
 use crate::apply::Writer;
@@ -151,13 +151,6 @@ fn readiness(store: &Arc<Store>) -> Readiness {
     });
     readiness.begin();
     readiness
-}
-
-/// A client that gives up at the first failure: what is to be tried again is tried by those who know whether it may be.
-async fn client() -> anyhow::Result<Client> {
-    let mut config = Config::infer().await.context("finding the API server")?;
-    config.default_retry = false;
-    Client::try_from(config).context("making a client")
 }
 
 /// No other process has it: the name of the Pod, and what is random.

@@ -230,10 +230,10 @@ mod tests {
     #[test]
     fn a_grant_wakes_itself_and_those_that_it_came_from_and_that_came_from_it() {
         let store = Store::default();
-        assert_eq!(names(store.put_grant(Ok(grant("b", 1, "a")))), ["b"]);
+        assert_eq!(names(store.put_grant(Ok(grant("b", 1, "a bob")))), ["b"]);
         assert_eq!(names(store.put_grant(Ok(grant("a", 2, "")))), ["a", "b"]);
         assert_eq!(names(store.put_grant(Ok(grant("b", 3, "")))), ["a", "b"]);
-        assert_eq!(names(store.put_grant(Ok(grant("b", 4, "a")))), ["a", "b"]);
+        assert_eq!(names(store.put_grant(Ok(grant("b", 4, "a bob")))), ["a", "b"]);
         let seen = store.see(&GrantKey::new("alice", "a"));
         assert_eq!(seen.derived, BTreeSet::from(["b".into()]));
         assert_eq!(store.see(&GrantKey::new("alice", "b")).ancestors.len(), 1);

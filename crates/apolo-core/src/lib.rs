@@ -17,6 +17,7 @@ pub mod path;
 pub mod pod;
 pub mod reference;
 pub mod request;
+pub mod requester;
 pub mod subject;
 pub mod targets;
 pub mod text;

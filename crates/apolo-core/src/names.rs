@@ -21,7 +21,8 @@ pub const POD_ANNOTATIONS: [&str; 6] = [VOLUME, ENV, CONTAINERS, FILE_MODE, LAUN
 
 /// Annotation of a grant: the user that created it or last widened it.
 pub const GRANTED_BY: &str = "secrets.apolo.us/granted-by";
-/// Annotation of a grant whose author is no owner: the UIDs of the Manage grants that let him share.
+/// Annotation of a grant whose author is no owner: the Manage grants that let him share, a line `UID SUBJECT` each, where SUBJECT
+/// is the one of their subjects that he was known by.
 pub const GRANTED_VIA: &str = "secrets.apolo.us/granted-via";
 
 /// Label of the Role and RoleBinding of a grant: its UID.

@@ -34,7 +34,7 @@ pub struct SecretGrantStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Time")]
     pub expired: Option<Time>,
-    /// The UIDs of grants, as the annotation secrets.apolo.us/granted-via has them, of which none was left. The grant stays
+    /// The grants, as the annotation secrets.apolo.us/granted-via has them, of which none was left. The grant stays
     /// withdrawn until that annotation is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]

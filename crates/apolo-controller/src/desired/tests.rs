@@ -135,7 +135,7 @@ fn a_grant_that_is_not_in_force_gives_nothing_and_says_why() {
     let expired = grant(&json!({"expiresAt": NOW}));
     let manage = grant(&json!({"access": "Manage"}));
     let mut orphan = grant(&json!({}));
-    orphan.metadata.annotations = Some([(GRANTED_VIA.into(), "8".into())].into());
+    orphan.metadata.annotations = Some([(GRANTED_VIA.into(), "8 bob".into())].into());
     let low = Terms { max_access: Access::Write, ..terms() };
     for (reason, grant, stands, terms) in [
         ("Expired", &expired, true, terms()),
@@ -177,10 +177,10 @@ fn an_expired_grant_stays_expired_until_its_expiry_is_changed() {
 #[test]
 fn a_withdrawn_grant_stays_withdrawn_until_it_is_granted_anew() {
     let mut grant = grant(&json!({}));
-    grant.metadata.annotations = Some([(GRANTED_VIA.into(), "8".into())].into());
+    grant.metadata.annotations = Some([(GRANTED_VIA.into(), "8 bob".into())].into());
     grant.status = desired(&Observed { stands: false, ..of(&grant) }, &terms(), at(NOW)).status;
     assert_eq!(ready(&decide(&grant)).1, "Withdrawn");
-    grant.metadata.annotations = Some([(GRANTED_VIA.into(), "9".into())].into());
+    grant.metadata.annotations = Some([(GRANTED_VIA.into(), "9 bob".into())].into());
     assert_eq!(ready(&decide(&grant)).1, "Granted");
 }
 

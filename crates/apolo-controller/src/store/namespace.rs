@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use apolo_api::grant::SecretGrant;
+use apolo_api::lineage;
 use apolo_core::key::Key;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Kind;
 use crate::key::GrantKey;
-use crate::lineage;
 use crate::owned::Owned;
 
 /// A grant as far as it can be read.
@@ -133,13 +133,13 @@ impl Namespace {
 
     fn ancestors(&self, grant: &SecretGrant) -> Vec<Arc<SecretGrant>> {
         let mut found: BTreeMap<String, Arc<SecretGrant>> = BTreeMap::new();
-        let mut open: Vec<String> = lineage::via(grant).map(str::to_owned).collect();
+        let mut open: Vec<String> = lineage::via(grant).map(|via| via.uid).collect();
         while let Some(uid) = open.pop() {
             let known = self.by_uid.get(&uid).and_then(|name| self.grants.get(name));
             if let Some(Known::Grant(parent)) = known
                 && found.insert(uid, Arc::clone(parent)).is_none()
             {
-                open.extend(lineage::via(parent).map(str::to_owned));
+                open.extend(lineage::via(parent).map(|via| via.uid));
             }
         }
         found.into_values().collect()
@@ -149,7 +149,7 @@ impl Namespace {
         let uid = known.metadata().uid.as_deref().unwrap_or_default();
         let derived = self.by_via.get(uid).into_iter().flatten();
         let parents = match known {
-            Known::Grant(grant) => lineage::via(grant).filter_map(|uid| self.by_uid.get(uid)).collect(),
+            Known::Grant(grant) => lineage::via(grant).filter_map(|via| self.by_uid.get(&via.uid)).collect(),
             Known::Unreadable { .. } => Vec::new(),
         };
         derived.chain(parents).cloned().collect()
@@ -166,8 +166,8 @@ impl Namespace {
         for object in objects(grant) {
             mark(&mut self.by_secret, object, name, is_there);
         }
-        for uid in lineage::via(grant) {
-            mark(&mut self.by_via, uid.to_owned(), name, is_there);
+        for via in lineage::via(grant) {
+            mark(&mut self.by_via, via.uid, name, is_there);
         }
     }
 }

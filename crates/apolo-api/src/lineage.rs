@@ -1,24 +1,50 @@
 //! Whether a grant still stands: its author may have been allowed to share only by other grants, and these may have gone.
 //!
-//! A grant that bears no `granted-via`, or an empty one, stands by itself. Any other stands for as long as, for each of its
-//! secrets, one of those that it names is in force, has the access Manage, names the secret, and stands itself.
+//! A grant whose annotation `granted-via` is not there, or empty, stands by itself. Any other stands for as long as, for each of
+//! its secrets, one of those grants that the annotation names is in force, has the access Manage, names the secret, has among
+//! its subjects the one that the author was known by, and stands itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use apolo_api::access::Access;
-use apolo_api::grant::SecretGrant;
 use apolo_core::names::GRANTED_VIA;
+use apolo_core::subject::Subject;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
+
+use crate::access::Access;
+use crate::grant::SecretGrant;
 
 /// The grants of a namespace, by UID.
 pub type Grants<'a> = BTreeMap<&'a str, &'a SecretGrant>;
 
-/// The grants that let the author of this one share, by UID: none for an owner's, and for one whose `share` came from a Role
-/// that is not ours.
-pub fn via(grant: &SecretGrant) -> impl Iterator<Item = &str> {
-    let text = grant.annotations().get(GRANTED_VIA).map(String::as_str).unwrap_or_default();
-    text.split(|character: char| character == ',' || character.is_whitespace()).filter(|uid| !uid.is_empty())
+/// A Manage grant that let the author of another one share: a line `UID SUBJECT` of the annotation `granted-via`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Via {
+    /// The UID of the Manage grant.
+    pub uid: String,
+    /// The one of its subjects that the author was known by.
+    pub subject: Subject,
+}
+
+impl Via {
+    /// Several as they stand in the annotation.
+    #[must_use]
+    pub fn written(all: &BTreeSet<Self>) -> String {
+        all.iter().map(|via| format!("{} {}", via.uid, via.subject)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The grants that let the author of this one share: none for an owner's, and for one whose `share` came from a Role that is not
+/// ours. A line that is out of form holds nothing up, so it is none.
+pub fn via(grant: &SecretGrant) -> impl Iterator<Item = Via> {
+    text(grant).lines().filter_map(|line| {
+        let (uid, subject) = line.split_once(' ')?;
+        Some(Via { uid: uid.to_owned(), subject: Subject::parse(subject).ok()? })
+    })
+}
+
+fn text(grant: &SecretGrant) -> &str {
+    grant.annotations().get(GRANTED_VIA).map(String::as_str).unwrap_or_default()
 }
 
 /// Whether a grant stands, among those of its namespace.
@@ -44,6 +70,17 @@ pub fn is_marked_withdrawn(grant: &SecretGrant) -> bool {
     marked.is_some_and(|marked| grant.annotations().get(GRANTED_VIA) == Some(marked))
 }
 
+/// Whether a grant lets its subjects share a secret, provided that it stands.
+#[must_use]
+pub fn lets_share(grant: &SecretGrant, secret: &str, max_access: Access, now: Timestamp) -> bool {
+    grant.metadata.deletion_timestamp.is_none()
+        && grant.spec.access == Access::Manage
+        && grant.spec.access <= max_access
+        && grant.spec.secrets.iter().any(|named| named == secret)
+        && !has_expired(grant, now)
+        && !is_marked_withdrawn(grant)
+}
+
 struct Scene<'a> {
     grants: &'a Grants<'a>,
     max_access: Access,
@@ -53,23 +90,16 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// `seen` are the grants on the way here: those that name each other in a circle hold nobody up.
     fn is_anchored(&self, grant: &'a SecretGrant, secret: &str, seen: &mut BTreeSet<&'a str>) -> bool {
-        if via(grant).next().is_none() {
+        if text(grant).trim().is_empty() {
             return true;
         }
-        via(grant).any(|uid| {
-            let Some(parent) = self.grants.get(uid).copied() else { return false };
-            let lets_share = self.lets_share(parent, secret);
-            lets_share && seen.insert(uid) && self.is_anchored(parent, secret, seen)
+        via(grant).any(|via| {
+            let Some((&uid, &parent)) = self.grants.get_key_value(via.uid.as_str()) else { return false };
+            lets_share(parent, secret, self.max_access, self.now)
+                && parent.spec.subjects.iter().any(|subject| Subject::try_from(subject).as_ref() == Ok(&via.subject))
+                && seen.insert(uid)
+                && self.is_anchored(parent, secret, seen)
         })
-    }
-
-    fn lets_share(&self, parent: &SecretGrant, secret: &str) -> bool {
-        parent.metadata.deletion_timestamp.is_none()
-            && parent.spec.access == Access::Manage
-            && parent.spec.access <= self.max_access
-            && parent.spec.secrets.iter().any(|named| named == secret)
-            && !has_expired(parent, self.now)
-            && !is_marked_withdrawn(parent)
     }
 }
 
@@ -108,12 +138,15 @@ mod tests {
         };
         row("an owner's", &["a", "b"], None, true);
         row("by a Role that is not ours", &["a", "b"], Some(""), true);
-        row("by one", &["a"], Some("root"), true);
-        row("by two", &["a", "b"], Some("root,other"), true);
-        row("one of which has gone", &["a"], Some("gone, root"), true);
-        row("by one that names another secret", &["b"], Some("root"), false);
-        row("for one of two secrets", &["a", "b"], Some("root"), false);
-        row("by one that has gone", &["a"], Some("gone"), false);
+        row("by one", &["a"], Some("root bob"), true);
+        row("by two", &["a", "b"], Some("root bob\nother bob"), true);
+        row("one of which has gone", &["a"], Some("gone bob\nroot bob"), true);
+        row("by one that names another secret", &["b"], Some("root bob"), false);
+        row("for one of two secrets", &["a", "b"], Some("root bob"), false);
+        row("by one that has gone", &["a"], Some("gone bob"), false);
+        row("by one of whose subjects the author was another", &["a"], Some("root group:bob"), false);
+        row("by one whom it does not say he was", &["a"], Some("root"), false);
+        row("by what is out of form", &["a"], Some("?"), false);
     }
 
     #[test]
@@ -123,7 +156,7 @@ mod tests {
             root.spec.expires_at = serde_json::from_value(json!(at)).unwrap();
             root
         };
-        let child = grant("child", &["a"], Some("root"));
+        let child = grant("child", &["a"], Some("root bob"));
         assert_eq!(stand(&[expiring("2026-11-25T00:00:01Z"), child.clone()]), ["root", "child"]);
         assert_eq!(stand(&[expiring("2026-11-25T00:00:00Z"), child.clone()]), ["root"]);
         let mut lower = grant("root", &["a"], None);
@@ -136,11 +169,14 @@ mod tests {
 
     #[test]
     fn a_chain_stands_by_its_root_and_a_circle_by_nothing() {
-        let chain =
-            [grant("one", &["a"], None), grant("two", &["a"], Some("one")), grant("three", &["a"], Some("two"))];
+        let chain = [
+            grant("one", &["a"], None),
+            grant("two", &["a"], Some("one bob")),
+            grant("three", &["a"], Some("two bob")),
+        ];
         assert_eq!(stand(&chain), ["one", "two", "three"]);
         assert!(stand(&chain[1..]).is_empty());
-        let circle = [grant("one", &["a"], Some("two,root")), grant("two", &["a"], Some("one"))];
+        let circle = [grant("one", &["a"], Some("two bob\nroot bob")), grant("two", &["a"], Some("one bob"))];
         assert!(stand(&circle).is_empty());
         let held = [circle[0].clone(), circle[1].clone(), grant("root", &["a"], None)];
         assert_eq!(stand(&held), ["one", "two", "root"]);
