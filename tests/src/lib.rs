@@ -31,5 +31,6 @@ pub mod mistakes;
 pub mod namespace;
 pub mod objects;
 pub mod presets;
+pub mod rights;
 pub mod snapshot;
 pub mod webhook;
