@@ -31,6 +31,8 @@ const BINARY: &str = "apolo-secrets";
 const BINARY_PATH: &str = "APOLO_SECRETS_BINARY";
 /// The release, and the namespace that it is said to be in.
 pub const RELEASE: &str = "apolo-secrets";
+/// The service account of the webhook, in the namespace of the release.
+const WEBHOOK_ACCOUNT: &str = "apolo-secrets-webhook";
 /// The chart.
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/apolo-secrets");
 
@@ -141,6 +143,7 @@ impl ControlPlane {
 
     async fn start_webhook_with(&self, more: &[String]) -> Result<Webhook, Error> {
         self.link_binary(BINARY)?;
+        let kubeconfig = self.webhook_kubeconfig().await?;
         let (certificate, key) = (self.folder().join("webhook.crt"), self.folder().join("webhook.key"));
         self.write_webhook_certificate(Duration::from_secs(24 * 60 * 60))?;
         let arguments = [
@@ -152,7 +155,7 @@ impl ControlPlane {
             "--drain-delay=0s".to_owned(),
         ];
         let arguments = [&arguments, more].concat();
-        let mut server = Server::start(self.folder(), BINARY, &arguments)?;
+        let mut server = Server::start_in(self.folder(), BINARY, &arguments, &[("KUBECONFIG", &kubeconfig)])?;
         let log = self.webhook_log();
         let started = eventually("the webhook serves", async || match server.check() {
             Ok(()) => serving_line(&log).map(Ok).ok_or("no line of its log says so"),
@@ -160,6 +163,14 @@ impl ControlPlane {
         });
         let line = started.await??;
         Ok(Webhook { url: format!("https://{}", address(&line, "address")), server })
+    }
+
+    /// Makes the account of the webhook as the chart has it, with its rights, before the rest of the chart.
+    async fn webhook_kubeconfig(&self) -> Result<PathBuf, Error> {
+        let files = ["--show-only=templates/webhook-account.yaml", "--show-only=templates/webhook-rights.yaml"];
+        let rendered = self.render_with("https://127.0.0.1:9", &files).await?;
+        self.apply_release(&rendered).await?;
+        Ok(self.kubeconfig_of_account(RELEASE, WEBHOOK_ACCOUNT).await?)
     }
 
     /// Makes the binary one of the programs of the cluster, by this name.

@@ -12,7 +12,7 @@ const TABLE: [(&str, &[&str]); 10] = [
     ("apolo-manifest", &[]),
     ("apolo-api", &["apolo-core"]),
     ("apolo-runtime", &["apolo-core"]),
-    ("apolo-webhook", &["apolo-core", "apolo-runtime"]),
+    ("apolo-webhook", &["apolo-core", "apolo-api", "apolo-runtime"]),
     ("apolo-controller", &["apolo-core", "apolo-api", "apolo-runtime"]),
     ("apolo-secrets", &["apolo-api", "apolo-controller", "apolo-runtime", "apolo-webhook"]),
     ("apolo-cli", &["apolo-core", "apolo-manifest"]),

@@ -28,6 +28,23 @@ namespaceSelector:
     object.metadata.annotations.exists(name, name.startsWith("secrets.apolo.us/"))
 {{- end -}}
 
+{{/* The hook for grants: when somebody may have got more, or has touched what we wrote. */}}
+{{- define "apolo-secrets.webhook.grants" -}}
+rules:
+  - operations: [CREATE, UPDATE]
+    apiGroups: [secrets.apolo.us]
+    apiVersions: [v1alpha1]
+    resources: [secretgrants]
+    scope: Namespaced
+{{ include "apolo-secrets.webhook.settings" . }}
+matchConditions:
+  - name: spec-or-our-annotations-differ
+    expression: >-
+      oldObject == null || object.?spec != oldObject.?spec ||
+      ["secrets.apolo.us/granted-by", "secrets.apolo.us/granted-via"].exists(name,
+      object.metadata.?annotations[?name] != oldObject.metadata.?annotations[?name])
+{{- end -}}
+
 {{- define "apolo-secrets.labels" -}}
 app.kubernetes.io/name: apolo-secrets
 app.kubernetes.io/instance: {{ .Release.Name }}

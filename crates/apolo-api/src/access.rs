@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
+use thiserror::Error;
 
 /// What a subject may do with a secret. Each level has the rights of those before it.
 #[derive(
@@ -33,7 +35,20 @@ pub enum Access {
     Manage,
 }
 
+/// A text that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an access is Use, Read, Write or Manage")]
+pub struct NoAccess;
+
 impl Access {
+    /// Takes an access as it stands in a grant.
+    ///
+    /// # Errors
+    /// For any other text.
+    pub fn parse(text: &str) -> Result<Self, NoAccess> {
+        Self::VARIANTS.iter().copied().find(|access| access.to_string() == text).ok_or(NoAccess)
+    }
+
     /// The verbs of RBAC on the Secret itself.
     #[must_use]
     pub fn verbs(self) -> &'static [&'static str] {
@@ -49,7 +64,6 @@ impl Access {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use strum::VariantArray;
 
     #[test]
     fn each_level_has_the_verbs_of_those_before_it_and_more() {
@@ -60,5 +74,7 @@ mod tests {
         }
         assert_eq!(Access::Manage.verbs(), ["use", "get", "update", "patch", "delete", "share"]);
         assert_eq!(Access::default(), Access::Read);
+        assert!(Access::VARIANTS.iter().all(|access| Access::parse(&access.to_string()) == Ok(*access)));
+        assert_eq!(Access::parse("read"), Err(NoAccess));
     }
 }

@@ -52,7 +52,7 @@ pub struct ControllerArgs {
     pub lease_name: String,
 
     /// Highest access that grants may give: Use, Read, Write or Manage. A grant of more gives nothing.
-    #[arg(long, env = "APOLO_MAX_ACCESS", default_value = "Manage", value_parser = access, value_name = "ACCESS")]
+    #[arg(long, env = "APOLO_MAX_ACCESS", default_value = "Manage", value_parser = Access::parse, value_name = "ACCESS")]
     pub max_access: Access,
 
     #[command(flatten)]
@@ -65,14 +65,6 @@ fn label(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("it is 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit".to_owned())
-}
-
-fn access(text: &str) -> Result<Access, String> {
-    let all = <Access as strum::VariantArray>::VARIANTS;
-    all.iter()
-        .copied()
-        .find(|access| access.to_string() == text)
-        .ok_or_else(|| "it is Use, Read, Write or Manage".into())
 }
 
 /// Runs the controller until it is asked to stop and has given its lease back.

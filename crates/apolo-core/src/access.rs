@@ -43,15 +43,13 @@ impl fmt::Display for Question<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { launcher, reference, owner, namespace } = self;
         let key = reference.key;
-        let who = launcher.to_string();
-        let plain = who.len() <= LONGEST_NAME && who.chars().all(is_shown_as_it_is);
-        let shown = if plain { who.clone() } else { quoted(&who) };
+        let shown = shown(launcher);
         write!(
             formatter,
             "{shown} may not use secret:/{owner}/{key} in namespace {namespace}: there is none, or it is not shared with \
              {shown} for this namespace"
         )?;
-        let Some(subject) = for_shell(&who) else { return Ok(()) };
+        let Some(subject) = for_shell(launcher) else { return Ok(()) };
         write!(formatter, ". Its owner can run: apolo share secret:{key} {subject}")?;
         if matches!(launcher, Subject::User(_)) {
             write!(formatter, " --to {namespace}")?;
@@ -65,14 +63,23 @@ fn is_shown_as_it_is(character: char) -> bool {
     character == ' ' || character.is_ascii_graphic() || character.is_alphanumeric()
 }
 
-/// A word as a POSIX shell reads it back, in single quotes where it needs them; none for one that people would not see
-/// for what it is, or that would be read as an option.
-fn for_shell(word: &str) -> Option<String> {
+/// A subject in a sentence: as it is, or quoted where people would not see it for what it is.
+#[must_use]
+pub fn shown(subject: &Subject) -> String {
+    let name = subject.to_string();
+    if name.len() <= LONGEST_NAME && name.chars().all(is_shown_as_it_is) { name } else { quoted(&name) }
+}
+
+/// A subject as a word of a command, so that a POSIX shell reads it back: in single quotes where it needs them; none for one that
+/// people would not see for what it is, or that would be read as an option.
+#[must_use]
+pub fn for_shell(subject: &Subject) -> Option<String> {
+    let word = subject.to_string();
     let plain = |character: char| character.is_ascii_alphanumeric() || "_@%+=:,./-".contains(character);
     if word.is_empty() || word.len() > LONGEST_NAME || word.starts_with('-') || !word.chars().all(is_shown_as_it_is) {
         None
     } else if word.chars().all(plain) {
-        Some(word.to_owned())
+        Some(word)
     } else {
         Some(format!("'{}'", word.replace('\'', r"'\''")))
     }

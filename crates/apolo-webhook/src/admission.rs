@@ -6,9 +6,11 @@
 mod reply;
 mod shape;
 
+use std::collections::BTreeMap;
 use std::str;
 
 use apolo_core::pod::Pod;
+use apolo_core::requester::Requester;
 use apolo_core::text::{Text, expected, quoted};
 use serde::Deserialize;
 use serde_json::error::Category;
@@ -97,6 +99,27 @@ pub struct Resource<'a> {
 pub struct UserInfo<'a> {
     /// `username`
     pub username: Text<'a>,
+    /// `uid`
+    pub uid: Option<Text<'a>>,
+    /// `groups`
+    pub groups: Option<Vec<Text<'a>>>,
+    /// `extra`
+    pub extra: Option<BTreeMap<Text<'a>, Vec<Text<'a>>>>,
+}
+
+impl UserInfo<'_> {
+    /// The same on its own.
+    #[must_use]
+    pub fn requester(&self) -> Requester {
+        let owned = |texts: &Vec<Text<'_>>| texts.iter().map(|text| text.as_str().to_owned()).collect();
+        let extra = self.extra.iter().flatten().map(|(key, values)| (key.to_string(), owned(values)));
+        Requester {
+            name: self.username.to_string(),
+            uid: self.uid.as_deref().unwrap_or_default().to_owned(),
+            groups: self.groups.as_ref().map(owned).unwrap_or_default(),
+            extra: extra.collect(),
+        }
+    }
 }
 
 /// Why bytes are no request. None of these texts quotes what may be a value.
@@ -286,7 +309,8 @@ mod tests {
         );
         let request = Request::read(body.as_bytes()).unwrap();
         assert_eq!((request.uid.as_str(), request.resource_name().as_str()), ("7", "pods"));
-        assert_eq!(request.user_info.username.as_str(), "bob");
+        let bob = Requester { name: "bob".into(), groups: vec!["a".into()], ..Requester::default() };
+        assert_eq!(request.user_info.requester(), bob);
         assert!(request.object.is_some());
     }
 

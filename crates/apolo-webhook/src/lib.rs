@@ -1,11 +1,12 @@
 //! The admission webhook: AdmissionReviews in, verdicts out, over HTTPS.
 //!
-//! In the order in which the data goes: [`admission`] (bytes to a request, a verdict to bytes) and [`pods`] and [`workloads`] (what is
-//! decided); beside them [`record`] (one line and one count a decision) and [`run`].
+//! In the order in which the data goes: [`admission`] (bytes to a request, a verdict to bytes) and [`pods`], [`workloads`] and
+//! [`grants`] (what is decided); beside them [`record`] (one line and one count a decision) and [`run`].
 //!
 //! It has no right to read a Secret and no type that could hold a value.
 
 pub mod admission;
+pub mod grants;
 pub mod pods;
 pub mod record;
 pub mod run;
@@ -14,73 +15,110 @@ pub mod workloads;
 use std::sync::Arc;
 use std::time::Instant;
 
+use apolo_api::access::Access;
 use apolo_core::workload::Table;
+use apolo_runtime::review::Reviews;
 use apolo_runtime::status;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
+use kube::Client;
 use serde::Deserialize;
 
 use admission::{AdmissionRequest, Object, Verdict};
 use record::Decisions;
 
 /// The paths that are answered.
-pub const PATHS: [&str; 3] = [MUTATE, VALIDATE, WORKLOADS];
+pub const PATHS: [&str; 5] = [MUTATE, VALIDATE, WORKLOADS, GRANTS_MUTATE, GRANTS_VALIDATE];
 const MUTATE: &str = "/pods/mutate";
 const VALIDATE: &str = "/pods/validate";
 const WORKLOADS: &str = "/workloads";
+const GRANTS_MUTATE: &str = "/grants/mutate";
+const GRANTS_VALIDATE: &str = "/grants/validate";
 
 /// What the answers depend on.
-#[derive(Debug)]
 pub struct Webhook {
     /// What this cluster is called in references.
     pub cluster_name: String,
     /// The kinds whose Pod templates are checked.
     pub table: Table,
+    /// The most that a grant may give.
+    pub max_access: Access,
+    /// Where grants are read.
+    pub client: Client,
+    /// Where it is asked who may do what.
+    pub reviews: Reviews,
     /// What is counted.
     pub decisions: Decisions,
 }
 
 /// The router of the webhook's port.
 pub fn router(webhook: Webhook) -> Router {
-    let pods_mutate = |state, body| answer(state, body, |webhook, body| hook(webhook, body, MUTATE, pods::mutate));
-    let pods_validate =
-        |state, body| answer(state, body, |webhook, body| hook(webhook, body, VALIDATE, pods::validate));
-    let workloads = |state, body| answer(state, body, |webhook, body| hook(webhook, body, WORKLOADS, workloads::check));
     Router::new()
-        .route(MUTATE, post(pods_mutate))
-        .route(VALIDATE, post(pods_validate))
-        .route(WORKLOADS, post(workloads))
+        .route(MUTATE, post(|State(webhook), body| mutate_pod(webhook, body)))
+        .route(VALIDATE, post(|State(webhook), body| validate_pod(webhook, body)))
+        .route(WORKLOADS, post(|State(webhook), body| check_workload(webhook, body)))
+        .route(GRANTS_MUTATE, post(|State(webhook), body| mutate_grant(webhook, body)))
+        .route(GRANTS_VALIDATE, post(|State(webhook), body| validate_grant(webhook, body)))
         .fallback(status::unknown_path)
         .method_not_allowed_fallback(status::wrong_method)
         .with_state(Arc::new(webhook))
 }
 
-type Hook = for<'b> fn(&Webhook, &'b [u8]) -> Response;
-type Decide<'b, O> = fn(&AdmissionRequest<'b, O>, &Webhook) -> Verdict;
-
-async fn answer(State(webhook): State<Arc<Webhook>>, body: Bytes, hook: Hook) -> Response {
-    hook(&webhook, &body)
+async fn mutate_pod(webhook: Arc<Webhook>, body: Bytes) -> Response {
+    Asked::of(&webhook, &body, MUTATE)
+        .map_or_else(|unreadable| *unreadable, |asked| asked.answer(&pods::mutate(&asked.request, &webhook)))
 }
 
-fn hook<'b, O: Object + Deserialize<'b>>(
-    webhook: &Webhook,
-    body: &'b [u8],
+async fn validate_pod(webhook: Arc<Webhook>, body: Bytes) -> Response {
+    Asked::of(&webhook, &body, VALIDATE)
+        .map_or_else(|unreadable| *unreadable, |asked| asked.answer(&pods::validate(&asked.request, &webhook)))
+}
+
+async fn check_workload(webhook: Arc<Webhook>, body: Bytes) -> Response {
+    Asked::of(&webhook, &body, WORKLOADS)
+        .map_or_else(|unreadable| *unreadable, |asked| asked.answer(&workloads::check(&asked.request, &webhook)))
+}
+
+async fn mutate_grant(webhook: Arc<Webhook>, body: Bytes) -> Response {
+    match Asked::of(&webhook, &body, GRANTS_MUTATE) {
+        Ok(asked) => asked.answer(&grants::mutate(&asked.request, &webhook).await),
+        Err(unreadable) => *unreadable,
+    }
+}
+
+async fn validate_grant(webhook: Arc<Webhook>, body: Bytes) -> Response {
+    match Asked::of(&webhook, &body, GRANTS_VALIDATE) {
+        Ok(asked) => asked.answer(&grants::validate(&asked.request, &webhook).await),
+        Err(unreadable) => *unreadable,
+    }
+}
+
+/// A request that is being decided.
+struct Asked<'a, O> {
+    webhook: &'a Webhook,
     path: &'static str,
-    decide: Decide<'b, O>,
-) -> Response {
-    let began = Instant::now();
-    match AdmissionRequest::read(body) {
-        Ok(request) => {
-            let verdict = decide(&request, webhook);
-            webhook.decisions.record(path, &request, &verdict, began.elapsed());
-            admission::reply(&request.uid, &verdict)
+    began: Instant,
+    request: AdmissionRequest<'a, O>,
+}
+
+impl<'a, O: Object + Deserialize<'a>> Asked<'a, O> {
+    /// Reads it, or answers that it cannot be read.
+    fn of(webhook: &'a Webhook, body: &'a [u8], path: &'static str) -> Result<Self, Box<Response>> {
+        let began = Instant::now();
+        match AdmissionRequest::read(body) {
+            Ok(request) => Ok(Self { webhook, path, began, request }),
+            Err(error) => {
+                webhook.decisions.record_unreadable(path, &error, body.len());
+                Err(Box::new(admission::unreadable(body, &error)))
+            }
         }
-        Err(error) => {
-            webhook.decisions.record_unreadable(path, &error, body.len());
-            admission::unreadable(body, &error)
-        }
+    }
+
+    fn answer(&self, verdict: &Verdict) -> Response {
+        self.webhook.decisions.record(self.path, &self.request, verdict, self.began.elapsed());
+        admission::reply(&self.request.uid, verdict)
     }
 }

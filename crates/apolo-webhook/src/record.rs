@@ -86,7 +86,9 @@ impl Decisions {
     fn why(&self, verdict: &Verdict) -> String {
         match verdict {
             Verdict::Allowed | Verdict::Patched { .. } => String::new(),
-            Verdict::Refused(why) | Verdict::Misdirected(why) => why.clone(),
+            Verdict::Invalid(why) | Verdict::Refused(why) | Verdict::Unknown(why) | Verdict::Misdirected(why) => {
+                why.clone()
+            }
             Verdict::Mistaken(mistakes) => {
                 for mistake in mistakes.iter() {
                     self.mistakes.get_or_create(&OfKind { kind: mistake.wrong.kind() }).inc();

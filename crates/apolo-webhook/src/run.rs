@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context;
+use apolo_api::access::Access;
 use apolo_core::key::is_dns_label;
 use apolo_core::workload::Table;
 use apolo_runtime::certificate::{Certificate, CertificateMetrics, Files};
+use apolo_runtime::client::client;
 use apolo_runtime::limits::Limits;
 use apolo_runtime::readiness::Readiness;
+use apolo_runtime::review::Reviews;
 use apolo_runtime::serve::{Server, ServerMetrics, listen};
 use apolo_runtime::signal;
 use apolo_runtime::telemetry::metrics::Metrics;
@@ -36,6 +39,10 @@ pub struct WebhookArgs {
     /// templates are checked. The chart's value `workloads` has to name the same ones, so that they are sent here.
     #[arg(long, env = "APOLO_WORKLOADS", value_name = "FILE")]
     pub workloads: Option<PathBuf>,
+
+    /// Highest access that grants may give: Use, Read, Write or Manage. A grant of more is refused.
+    #[arg(long, env = "APOLO_MAX_ACCESS", default_value = "Manage", value_parser = Access::parse, value_name = "ACCESS")]
+    pub max_access: Access,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
@@ -68,7 +75,15 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     let registry = metrics.registry();
     let server_metrics = ServerMetrics::register(registry, &PATHS);
     let certificate = Certificate::new(args.files, CertificateMetrics::register(registry));
-    let router = router(Webhook { cluster_name: args.cluster_name, table, decisions: Decisions::register(registry) });
+    let client = client().await?;
+    let router = router(Webhook {
+        cluster_name: args.cluster_name,
+        table,
+        max_access: args.max_access,
+        reviews: Reviews::new(client.clone()),
+        client,
+        decisions: Decisions::register(registry),
+    });
 
     let readiness = Readiness::new();
     let listener = bind(args.bind_address)?;

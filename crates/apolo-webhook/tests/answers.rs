@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use apolo_api::access::Access;
 use apolo_core::workload::Table;
+use apolo_runtime::review::Reviews;
 use apolo_webhook::record::Decisions;
 use apolo_webhook::{PATHS, Webhook, router};
 use axum::Router;
@@ -10,6 +12,7 @@ use axum::body::{Body, to_bytes};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
+use kube::{Client, Config};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -21,7 +24,17 @@ fn webhook() -> (Router, Registry) {
     let mut registry = Registry::default();
     let decisions = Decisions::register(&mut registry);
     let table = Table::shipped().unwrap();
-    (router(Webhook { cluster_name: "default".into(), table, decisions }), registry)
+    // Nobody is there to be asked.
+    let client = Client::try_from(Config::new("http://127.0.0.1:9".parse().unwrap())).unwrap();
+    let webhook = Webhook {
+        cluster_name: "default".into(),
+        table,
+        max_access: Access::Write,
+        reviews: Reviews::new(client.clone()),
+        client,
+        decisions,
+    };
+    (router(webhook), registry)
 }
 
 async fn ask(router: &Router, method: Method, path: &str, body: impl Into<Vec<u8>>) -> (u16, Value) {
@@ -269,4 +282,79 @@ async fn decisions_and_mistakes_are_counted() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+}
+
+fn grant_request(operation: &str, access: &str, before: &Value) -> Value {
+    let grant = |access: &str| {
+        json!({
+            "metadata": {"name": "a", "namespace": "alice", "annotations": {"secrets.apolo.us/granted-by": "mallory"}},
+            "spec": {"secrets": ["a"], "access": access, "subjects": [{"kind": "User", "name": "bob"}]},
+        })
+    };
+    json!({
+        "uid": UID,
+        "resource": {"group": "secrets.apolo.us", "version": "v1alpha1", "resource": "secretgrants"},
+        "namespace": "alice", "operation": operation, "userInfo": {"username": "alice"},
+        "object": grant(access), "oldObject": before.as_str().map(grant),
+    })
+}
+
+#[tokio::test]
+async fn a_grant_of_more_than_the_cluster_allows_is_refused_with_the_most() {
+    let (_, answer) = post("/grants/validate", review(&grant_request("CREATE", "Manage", &Value::Null))).await;
+    assert_eq!(answer["response"]["status"]["code"], 422);
+    assert_eq!(
+        answer["response"]["status"]["message"],
+        "spec.access: \"Manage\" is more than this cluster allows; write access: Write"
+    );
+    // One that was there before is not stopped from becoming less.
+    let narrowed = grant_request("UPDATE", "Manage", &json!("Manage"));
+    assert_eq!(post("/grants/validate", review(&narrowed)).await.1["response"]["allowed"], true);
+}
+
+#[tokio::test]
+async fn a_grant_is_refused_while_nobody_can_be_asked() {
+    for (path, operation, before) in
+        [("mutate", "CREATE", Value::Null), ("validate", "CREATE", Value::Null), ("validate", "UPDATE", json!("Use"))]
+    {
+        let (_, answer) = post(&format!("/grants/{path}"), review(&grant_request(operation, "Read", &before))).await;
+        let status = &answer["response"]["status"];
+        assert_eq!(
+            (&answer["response"]["allowed"], &status["code"]),
+            (&json!(false), &json!(503)),
+            "{path} {operation}"
+        );
+        let message = status["message"].as_str().unwrap();
+        assert!(message.starts_with("whether you may grant this cannot be known now: asking whether"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_grant_that_gives_nothing_new_asks_nobody_and_keeps_what_was_written() {
+    let mut narrowed = grant_request("UPDATE", "Use", &json!("Read"));
+    narrowed["oldObject"]["metadata"]["annotations"]["secrets.apolo.us/granted-by"] = json!("alice");
+    let (_, answer) = post("/grants/mutate", review(&narrowed)).await;
+    let restored =
+        json!([{"op": "add", "path": "/metadata/annotations/secrets.apolo.us~1granted-by", "value": "alice"}]);
+    assert_eq!(patch_of(&answer), restored);
+    let (_, answer) = post("/grants/validate", review(&narrowed)).await;
+    assert_eq!(answer["response"]["status"]["code"], 403, "another webhook put it back");
+}
+
+#[tokio::test]
+async fn what_is_no_grant_is_not_decided() {
+    let mut status = grant_request("UPDATE", "Use", &json!("Use"));
+    status["subResource"] = json!("status");
+    let mut pod = grant_request("CREATE", "Use", &Value::Null);
+    pod["resource"] = json!({"group": "", "version": "v1", "resource": "pods"});
+    for request in [status, pod, grant_request("DELETE", "Use", &Value::Null)] {
+        for path in ["/grants/mutate", "/grants/validate"] {
+            assert_eq!(post(path, review(&request)).await.1["response"]["status"]["code"], 400, "{request}");
+        }
+    }
+    let mut unknown = grant_request("CREATE", "Use", &Value::Null);
+    unknown["object"]["spec"]["access"] = json!("Everything");
+    assert_eq!(post("/grants/mutate", review(&unknown)).await.1["response"]["allowed"], true, "its schema refuses it");
+    let (_, refused) = post("/grants/validate", review(&unknown)).await;
+    assert!(refused["response"]["status"]["message"].as_str().unwrap().starts_with("the grant cannot be read: "));
 }

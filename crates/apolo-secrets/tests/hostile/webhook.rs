@@ -18,6 +18,12 @@ use crate::client::Http2;
 /// The most that it may ever hold: R8.
 const MOST_BYTES: u64 = 64_000_000;
 
+/// Names an API server where nobody is.
+const KUBECONFIG: &str = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "nowhere",
+    "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
+    "clusters": [{"name": "nowhere", "cluster": {"server": "https://127.0.0.1:9"}}],
+    "users": [{"name": "nobody", "user": {}}]}"#;
+
 /// More than any step takes on a loaded machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -47,7 +53,11 @@ impl Webhook {
             fs::write(&path, pem).unwrap();
             path.display().to_string()
         });
+        // No API server is needed for Pods, only to know where one would be.
+        let kubeconfig = files.path().join("kubeconfig");
+        fs::write(&kubeconfig, KUBECONFIG).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_apolo-secrets"))
+            .env("KUBECONFIG", kubeconfig)
             .args(["webhook", "--bind-address=127.0.0.1:0", "--metrics-bind-address=127.0.0.1:0"])
             .args([format!("--tls-cert-file={}", paths[0]), format!("--tls-private-key-file={}", paths[1])])
             .args(flags)

@@ -25,8 +25,12 @@ pub enum Verdict {
     },
     /// Its author has to mend it: 422 Invalid.
     Mistaken(Mistakes),
+    /// Its author has to mend it, in words of its own: 422 Invalid.
+    Invalid(String),
     /// It may not pass: 403 Forbidden.
     Refused(String),
+    /// It is not known whether it may pass, so it may not: 503 ServiceUnavailable.
+    Unknown(String),
     /// It was not to be asked here: 400 BadRequest.
     Misdirected(String),
 }
@@ -38,8 +42,9 @@ impl Verdict {
         match self {
             Self::Allowed => "allowed",
             Self::Patched { .. } => "patched",
-            Self::Mistaken(_) => "mistaken",
+            Self::Mistaken(_) | Self::Invalid(_) => "mistaken",
             Self::Refused(_) => "refused",
+            Self::Unknown(_) => "unknown",
             Self::Misdirected(_) => "misdirected",
         }
     }
@@ -80,7 +85,9 @@ pub fn reply(uid: &str, verdict: &Verdict) -> Response {
         Verdict::Allowed => None,
         Verdict::Patched { patch, .. } => return patched(uid, patch),
         Verdict::Mistaken(mistakes) => denial(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", mistakes.to_string()),
+        Verdict::Invalid(why) => denial(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", why.clone()),
         Verdict::Refused(why) => denial(StatusCode::FORBIDDEN, "Forbidden", why.clone()),
+        Verdict::Unknown(why) => denial(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", why.clone()),
         Verdict::Misdirected(why) => denial(StatusCode::BAD_REQUEST, "BadRequest", why.clone()),
     };
     let response = AdmissionResponse { uid, allowed: status.is_none(), status };

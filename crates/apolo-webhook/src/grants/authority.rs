@@ -1,0 +1,231 @@
+//! What the author of a grant may give: the questions, and the words of a refusal.
+
+use std::collections::BTreeSet;
+
+use apolo_api::access::Access;
+use apolo_api::grant::SecretGrantSpec;
+use apolo_api::lineage::Via;
+use apolo_core::access::{for_shell, shown};
+use apolo_core::key::Key;
+use apolo_core::names::ROLE_PREFIX;
+use apolo_core::subject::Subject;
+use apolo_runtime::review::{Answers, Resource, Right};
+use strum::VariantArray;
+
+use super::parents::{Parents, Sharing};
+use super::{Change, Unknown};
+use crate::Webhook;
+
+/// The verb that lets somebody share.
+const SHARE: &str = "share";
+
+/// What the author of a grant may give, as the API server says.
+pub(super) struct Authority<'a> {
+    spec: &'a SecretGrantSpec,
+    namespace: &'a str,
+    author: Subject,
+    answers: Answers,
+    /// None for an owner.
+    parents: Option<Parents>,
+}
+
+/// Whether somebody may share all secrets of a namespace: an owner.
+pub(super) fn ownership(namespace: &str) -> Vec<Right> {
+    vec![on_secret(SHARE, namespace, None)]
+}
+
+/// All that the author of a grant needs, and whether he is an owner.
+pub(super) fn needed(spec: &SecretGrantSpec, namespace: &str) -> Vec<Right> {
+    let verbs: BTreeSet<&str> = spec.access.verbs().iter().copied().chain([SHARE]).collect();
+    let mut rights = ownership(namespace);
+    for key in &spec.secrets {
+        rights.extend(verbs.iter().map(|verb| on_secret(verb, namespace, Some(key))));
+    }
+    if spec.access == Access::Manage {
+        rights.push(to_create_grants(namespace));
+    }
+    rights
+}
+
+fn on_secret(verb: &'static str, namespace: &str, key: Option<&str>) -> Right {
+    let object = |key| Key::parse(key).map_or_else(|_| key.to_owned(), |key| key.object_name().into_owned());
+    Right { verb, resource: Resource::Secrets, namespace: namespace.to_owned(), name: key.map(object) }
+}
+
+fn to_create_grants(namespace: &str) -> Right {
+    Right { verb: "create", resource: Resource::SecretGrants, namespace: namespace.to_owned(), name: None }
+}
+
+impl<'a> Authority<'a> {
+    /// Asks for these rights, among which is the ownership.
+    ///
+    /// # Errors
+    /// Where it cannot be known.
+    pub(super) async fn of(change: &'a Change, webhook: &Webhook, rights: Vec<Right>) -> Result<Self, Unknown> {
+        let (spec, namespace) = (&change.grant.spec, change.namespace.as_str());
+        let answers = webhook.reviews.ask(&change.requester, rights).await?;
+        let sharing = Sharing {
+            requester: &change.requester,
+            secrets: &spec.secrets,
+            max_access: webhook.max_access,
+            now: change.now,
+            itself: change.grant.metadata.name.as_deref().unwrap_or_default(),
+        };
+        let parents = match answers.allow(&on_secret(SHARE, namespace, None)) {
+            true => None,
+            false => Some(sharing.parents(&webhook.client, namespace).await.map_err(|it| Unknown::List(Box::new(it)))?),
+        };
+        Ok(Self { spec, namespace, author: Subject::of_user_name(&change.requester.name), answers, parents })
+    }
+
+    /// The Manage grants by which the author may share, none for an owner.
+    pub(super) fn via(&self) -> Option<BTreeSet<Via>> {
+        Some(self.parents.as_ref()?.values().flatten().cloned().collect())
+    }
+
+    /// Why the author may not grant this, a line each; none if he may.
+    pub(super) fn refusals(&self) -> Vec<String> {
+        let name = self.author.to_string();
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return vec!["a name that is empty or has control characters cannot be written as who granted it".into()];
+        }
+        let mut refusals: Vec<String> = self.spec.secrets.iter().filter_map(|key| self.refusal(key)).collect();
+        if self.spec.access == Access::Manage && !self.answers.allow(&to_create_grants(self.namespace)) {
+            refusals.push(format!(
+                "{} may not grant Manage in namespace {}: with it goes create on secretgrants; write access: Write",
+                shown(&self.author),
+                self.namespace
+            ));
+        }
+        if refusals.is_empty() {
+            refusals.extend(self.mixture());
+        }
+        refusals
+    }
+
+    fn allows(&self, verb: &'static str, key: &str) -> bool {
+        self.answers.allow(&on_secret(verb, self.namespace, Some(key)))
+    }
+
+    fn refusal(&self, key: &str) -> Option<String> {
+        let (author, owner, access) = (shown(&self.author), self.namespace, self.spec.access);
+        if !self.allows(SHARE, key) {
+            return Some(format!("{author} may not share secret:/{owner}/{key}{}", self.command(key)));
+        }
+        let lacking: Vec<&str> = access.verbs().iter().copied().filter(|verb| !self.allows(verb, key)).collect();
+        if !lacking.is_empty() {
+            let has = |access: &&Access| access.verbs().iter().all(|verb| self.allows(verb, key));
+            let mend = Access::VARIANTS.iter().rev().filter(|it| **it < access).find(has);
+            let mend = mend.map_or_else(|| self.command(key), |most| format!("; write access: {most}"));
+            let lacking = lacking.join(", ");
+            return Some(format!(
+                "{author} may not grant {access} on secret:/{owner}/{key}: {author} has not {lacking}{mend}"
+            ));
+        }
+        // A grant that has gone, while Kubernetes does not yet know; or one that has come since the grants were listed.
+        let of_grant =
+            self.answers.reason(&on_secret(SHARE, owner, Some(key))).contains(&format!("Role \"{ROLE_PREFIX}"));
+        let has_no_parent = self.parents.as_ref().is_some_and(|parents| !parents.contains_key(key));
+        (of_grant && has_no_parent)
+            .then(|| format!("the grant by which {author} may share secret:/{owner}/{key} has just changed; try again"))
+    }
+
+    /// A grant some of whose secrets are shared by Manage grants, and others by a Role that is not ours, could not say so.
+    fn mixture(&self) -> Option<String> {
+        let parents = self.parents.as_ref().filter(|parents| !parents.is_empty())?;
+        let others: Vec<&str> =
+            self.spec.secrets.iter().filter(|key| !parents.contains_key(*key)).map(String::as_str).collect();
+        (!others.is_empty()).then(|| {
+            format!(
+                "{} may share these secrets for different reasons, some by grants and others by other Roles; make another grant for {}",
+                shown(&self.author),
+                others.join(", ")
+            )
+        })
+    }
+
+    /// What the owner can run.
+    fn command(&self, key: &str) -> String {
+        let Some(subject) = for_shell(&self.author) else { return String::new() };
+        // Sharing needs no namespace where jobs run.
+        let only = if matches!(self.author, Subject::User(_)) { " --kubectl-only" } else { "" };
+        format!(". Its owner can run: apolo share secret:{key} {subject} manage{only} -n {}", self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use apolo_runtime::review::Answer;
+    use serde_json::json;
+
+    fn spec(secrets: &[&str], access: &str) -> SecretGrantSpec {
+        let subjects = json!([{"kind": "User", "name": "carol"}]);
+        serde_json::from_value(json!({"secrets": secrets, "access": access, "subjects": subjects})).unwrap()
+    }
+
+    /// What bob is told who has these verbs on these secrets, by a Role of that name.
+    fn told(spec: &SecretGrantSpec, has: &[(&'static str, &str)], role: &str, parents: Option<&[&str]>) -> Vec<String> {
+        let answer = Answer {
+            is_allowed: true,
+            reason: format!("RBAC: allowed by RoleBinding \"x/alice\" of Role \"{role}\" to User \"bob\""),
+        };
+        let authority = Authority {
+            spec,
+            namespace: "alice",
+            author: Subject::User("bob".into()),
+            answers: has.iter().map(|(verb, key)| (on_secret(verb, "alice", Some(key)), answer.clone())).collect(),
+            parents: parents.map(|keys| keys.iter().map(|&key| (key.to_owned(), BTreeSet::new())).collect()),
+        };
+        authority.refusals()
+    }
+
+    #[test]
+    fn each_secret_that_may_not_be_granted_is_told_with_the_mend() {
+        let both = spec(&["a", "AWS_KEY"], "Write");
+        assert_eq!(
+            told(
+                &both,
+                &[("share", "AWS_KEY"), ("use", "AWS_KEY"), ("get", "AWS_KEY"), ("patch", "AWS_KEY")],
+                "x",
+                Some(&[])
+            ),
+            [
+                "bob may not share secret:/alice/a. Its owner can run: apolo share secret:a bob manage --kubectl-only -n alice",
+                "bob may not grant Write on secret:/alice/AWS_KEY: bob has not update; write access: Read",
+            ]
+        );
+        let nothing = told(&spec(&["a"], "Use"), &[("share", "a")], "x", Some(&[]));
+        assert_eq!(
+            nothing,
+            [
+                "bob may not grant Use on secret:/alice/a: bob has not use. Its owner can run: apolo share secret:a bob manage \
+              --kubectl-only -n alice"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_access_that_no_grant_explains_any_more_is_not_passed_on() {
+        let (use_a, has) = (spec(&["a"], "Use"), [("share", "a"), ("use", "a")]);
+        assert!(told(&use_a, &has, "secretgrant:x", Some(&["a"])).is_empty());
+        assert!(told(&use_a, &has, "sharers", Some(&[])).is_empty());
+        assert!(told(&use_a, &has, "secretgrant:x", None).is_empty(), "an owner");
+        assert_eq!(
+            told(&use_a, &has, "secretgrant:x", Some(&[])),
+            ["the grant by which bob may share secret:/alice/a has just changed; try again"]
+        );
+    }
+
+    #[test]
+    fn a_grant_stands_by_other_grants_or_by_itself() {
+        let (both, has) = (spec(&["a", "b"], "Use"), [("share", "a"), ("use", "a"), ("share", "b"), ("use", "b")]);
+        assert!(told(&both, &has, "x", Some(&["a", "b"])).is_empty() && told(&both, &has, "x", Some(&[])).is_empty());
+        assert_eq!(
+            told(&both, &has, "x", Some(&["a"])),
+            [
+                "bob may share these secrets for different reasons, some by grants and others by other Roles; make another grant for b"
+            ]
+        );
+    }
+}
