@@ -44,7 +44,7 @@ bench: ## Print the figures of docs/BENCHMARKS.md
 demo: ## Show the main job done, on a control plane that is started for it
 	tests/demo/run
 
-cluster: ## Start a control plane with the webhook for trying things by hand
+cluster: ## Start a control plane with webhook and controller for trying things by hand
 	$(CARGO) build --locked --quiet --package apolo-secrets --package apolo-tests --bins
 	target/debug/cluster up
 

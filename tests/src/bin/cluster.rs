@@ -1,5 +1,5 @@
-//! `cluster run -- COMMAND…` runs a command, such as all tests, with a cluster that has the webhook; `cluster up` keeps
-//! one for trying things by hand. Either way the cluster ends with this process.
+//! `cluster run -- COMMAND…` runs a command, such as all tests, with a cluster that has the webhook and the controller; `cluster
+//! up` keeps one for trying things by hand. Either way the cluster ends with this process.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
 use std::{
@@ -11,7 +11,11 @@ use std::{
 };
 
 use anyhow::Context;
-use apolo_tests::cluster::{Cluster, SHARED, programs};
+use apolo_tests::{
+    cluster::{Cluster, SHARED, programs},
+    controller::{self, Controller},
+    webhook::{self, Webhook},
+};
 use clap::Parser;
 use tokio::{
     process::{Child, Command},
@@ -23,7 +27,7 @@ use tokio::{
 enum Arguments {
     /// Runs a command with a cluster, and exits as the command did.
     Run {
-        /// Without the webhook.
+        /// Without the webhook and the controller.
         #[arg(long)]
         bare: bool,
         /// The command; KUBECONFIG is set for it, and kubectl and helm are on its PATH.
@@ -41,22 +45,29 @@ async fn main() -> anyhow::Result<ExitCode> {
     let cluster = Cluster::start().await?;
     say(&format!("control plane {} ready", programs::kubernetes_version()), began);
     let began = Instant::now();
-    let webhook = match arguments {
+    let servers = match arguments {
         Arguments::Run { bare: true, .. } => None,
-        _ => Some(cluster.install().await?),
+        _ => Some(start(&cluster).await?),
     };
-    if webhook.is_some() {
-        say("webhook serves and is known to the API server", began);
+    if servers.is_some() {
+        say("webhook serves and is known to the API server, controller leads", began);
     }
     let code = match arguments {
         Arguments::Run { command, .. } => run(&cluster, &command).await?,
         Arguments::Up => up(&cluster).await?,
     };
     let began = Instant::now();
-    drop(webhook);
+    drop(servers);
     drop(cluster);
     say("control plane stopped, its folder removed", began);
     Ok(code)
+}
+
+async fn start(cluster: &Cluster) -> Result<(Webhook, Controller), webhook::Error> {
+    let webhook = cluster.install().await?;
+    let controller = cluster.start_controller(controller::ACCOUNT, &[]).await?;
+    controller.leads().await?;
+    Ok((webhook, controller))
 }
 
 fn say(what: &str, began: Instant) {
