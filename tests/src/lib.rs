@@ -32,5 +32,6 @@ pub mod namespace;
 pub mod objects;
 pub mod presets;
 pub mod rights;
+pub mod sharing;
 pub mod snapshot;
 pub mod webhook;

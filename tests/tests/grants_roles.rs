@@ -1,0 +1,171 @@
+//! The Roles and RoleBindings of grants: what the controller keeps as it should be, what it never touches, and what the policy of
+//! the chart keeps it from.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use anyhow::{Context, ensure};
+use apolo_tests::{
+    controller::ACCOUNT,
+    eventually::eventually,
+    namespace::{self, with_namespace},
+    webhook::RELEASE,
+};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+/// What makes a Role or RoleBinding: its rules or subjects and role, our label and its owner.
+fn content(object: &impl serde::Serialize) -> anyhow::Result<Value> {
+    let mut whole = serde_json::to_value(object)?;
+    let metadata = whole["metadata"].take();
+    whole["metadata"] = json!([metadata["labels"], metadata["ownerReferences"]]);
+    Ok(whole)
+}
+
+#[tokio::test]
+async fn drift_is_mended() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        ns.secret("secret-password").await?;
+        ns.share("shared", &json!({})).await?;
+        ns.stands("shared", "Granted").await?;
+        let name = "secretgrant:shared";
+        let (roles, bindings) = (ns.api::<Role>(), ns.api::<RoleBinding>());
+        let made = (content(&roles.get(name).await?)?, content(&bindings.get(name).await?)?);
+        let mended = async |what: &str| {
+            let now = async || anyhow::Ok((content(&roles.get(name).await?)?, content(&bindings.get(name).await?)?));
+            eventually(what, async || match now().await {
+                Ok(now) if now == made => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await
+        };
+        let merge = PatchParams::default();
+        let rules = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}]);
+        roles.patch(name, &merge, &Patch::Merge(json!({"rules": rules}))).await?;
+        mended("its rules").await?;
+        bindings.patch(name, &merge, &Patch::Merge(json!({"subjects": null}))).await?;
+        mended("its subjects").await?;
+        for metadata in [json!({"labels": null}), json!({"ownerReferences": null})] {
+            roles.patch(name, &merge, &Patch::Merge(json!({"metadata": metadata}))).await?;
+            mended("the metadata of the Role").await?;
+            bindings.patch(name, &merge, &Patch::Merge(json!({"metadata": metadata}))).await?;
+            mended("the metadata of the RoleBinding").await?;
+        }
+        roles.delete(name, &DeleteParams::default()).await?;
+        mended("the Role is there again").await?;
+        bindings.delete(name, &DeleteParams::default()).await?;
+        mended("the RoleBinding is there again").await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_object_of_that_name_that_is_not_its_own_is_never_touched() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        ns.secret("secret-password").await?;
+        let rbac = "rbac.authorization.k8s.io/v1";
+        let role = json!({"apiVersion": rbac, "kind": "Role", "metadata": {"name": "secretgrant:role"}, "rules": []});
+        let binding = json!({
+            "apiVersion": rbac, "kind": "RoleBinding", "metadata": {"name": "secretgrant:binding"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        });
+        let before = [ns.create(&role).await?, ns.create(&binding).await?];
+        for (name, kind) in [("role", "Role"), ("binding", "RoleBinding")] {
+            ns.share(name, &json!({})).await?;
+            let status = ns.stands(name, "NameConflict").await?;
+            let message = status["conditions"][0]["message"].as_str().context("no message")?;
+            assert!(message.ends_with(&format!(": {kind} \"secretgrant:{name}\"")), "{message}");
+        }
+        let (roles, bindings) = (ns.api::<Role>(), ns.api::<RoleBinding>());
+        let after = [
+            roles.get("secretgrant:role").await?.resource_version(),
+            bindings.get("secretgrant:binding").await?.resource_version(),
+        ];
+        assert_eq!(before.map(|object| object.resource_version()), after);
+        assert!(bindings.get_opt("secretgrant:role").await?.is_none(), "our binding is to somebody else's Role");
+        assert!(roles.get_opt("secretgrant:binding").await?.is_none(), "a Role without a binding of ours");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_account_of_the_controller_gives_nothing_but_what_grants_can() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let client = ns.service_account(RELEASE, ACCOUNT).await?;
+        let rbac = "rbac.authorization.k8s.io";
+        let metadata = |name: &str| json!({"name": name, "labels": {"secrets.apolo.us/grant-uid": "7"}});
+        let role = |name: &str, group: &str, resource: &str, verbs: &[&str], names: Option<&[&str]>| {
+            let rule = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs, "resourceNames": names});
+            json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": metadata(name), "rules": [rule]})
+        };
+        let binding = |name: &str, kind: &str, role: &str| {
+            let to = json!({"apiGroup": rbac, "kind": kind, "name": role});
+            json!({"apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": metadata(name), "roleRef": to})
+        };
+        let ours = "secrets.apolo.us";
+        let unlabelled = |mut object: Value| {
+            object["metadata"]["labels"].take();
+            object
+        };
+        for (what, refused, twin) in [
+            (
+                "all Secrets",
+                role("secretgrant:a", "", "secrets", &["get"], None),
+                role("secretgrant:a", "", "secrets", &["get"], Some(&["a"])),
+            ),
+            (
+                "another verb",
+                role("secretgrant:b", "", "secrets", &["list"], Some(&["a"])),
+                role("secretgrant:b", "", "secrets", &["share", "delete"], Some(&["a"])),
+            ),
+            (
+                "another kind",
+                role("secretgrant:c", "", "configmaps", &["get"], Some(&["a"])),
+                role("secretgrant:c", ours, "secretgrants", &["get"], Some(&["a"])),
+            ),
+            (
+                "all grants",
+                role("secretgrant:d", ours, "secretgrants", &["delete"], None),
+                role("secretgrant:d", ours, "secretgrants", &["create"], None),
+            ),
+            (
+                "another name",
+                role("viewer", "", "secrets", &["get"], Some(&["a"])),
+                role("secretgrant:e", "", "secrets", &["get"], Some(&["a"])),
+            ),
+            (
+                "no label",
+                unlabelled(role("secretgrant:f", "", "secrets", &["get"], Some(&["a"]))),
+                role("secretgrant:f", "", "secrets", &["get"], Some(&["a"])),
+            ),
+            (
+                "another role",
+                binding("secretgrant:g", "Role", "secretgrant:a"),
+                binding("secretgrant:g", "Role", "secretgrant:g"),
+            ),
+            (
+                "a ClusterRole",
+                binding("secretgrant:view", "ClusterRole", "view"),
+                binding("secretgrant:view", "Role", "secretgrant:view"),
+            ),
+        ] {
+            let why = eventually("it is refused", async || match ns.create_as(&client, &refused).await {
+                Err(namespace::Error::Create { source, .. }) => Ok(source.to_string()),
+                other => {
+                    let name = refused["metadata"]["name"].as_str().unwrap_or_default();
+                    ns.api::<Role>().delete(name, &DeleteParams::default()).await.map_err(|error| error.to_string())?;
+                    Err(format!("{other:?}"))
+                }
+            })
+            .await?;
+            ensure!(why.contains("forbidden"), "{what}: {why}");
+            ns.create_as(&client, &twin).await.with_context(|| format!("the twin of {what}"))?;
+        }
+        Ok(())
+    })
+    .await
+}
