@@ -4,16 +4,22 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use apolo_tests::{eventually::eventually, grants::VERSION, namespace::with_namespace, rights, sharing::in_seconds};
+use apolo_tests::{
+    eventually::eventually,
+    grants::{VERSION, grant},
+    namespace::with_namespace,
+    rights,
+    sharing::in_seconds,
+};
 use k8s_openapi::{
     api::{core::v1::Secret, events::v1::Event},
     jiff::Timestamp,
 };
 use kube::{
-    Api,
+    Api, ResourceExt,
     api::{DeleteParams, PropagationPolicy},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 #[tokio::test]
 async fn a_secret_gets_its_rule_when_it_comes_and_loses_it_when_it_goes() -> anyhow::Result<()> {
@@ -137,6 +143,30 @@ async fn events_tell_how_a_grant_came_to_stand() -> anyhow::Result<()> {
             }
         })
         .await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_manage_grant_that_ends_takes_along_what_came_from_it() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        ns.secret("secret-password").await?;
+        let bob = ns.user(&ns.name, &[]).await?;
+        let manage = json!({"access": "Manage", "subjects": [{"kind": "User", "name": ns.name}]});
+        ns.share("parent", &manage).await?;
+        ns.comes_to(&bob, "secret-password", &["use", "get", "update", "patch", "delete", "share"]).await?;
+        let mut child = grant("child", &Map::new());
+        let uid = ns.grants().get("parent").await?.uid().context("no uid")?;
+        child["metadata"]["annotations"] = json!({"secrets.apolo.us/granted-via": format!("{uid} {}", ns.name)});
+        ns.create_as(&bob, &child).await?;
+        ns.stands("child", "Granted").await?;
+        ns.change("parent", &json!({"access": "Write"})).await?;
+        ns.stands("child", "Withdrawn").await?;
+        ns.is_withdrawn("child").await?;
+        ns.change("parent", &json!({"access": "Manage"})).await?;
+        ns.stands("parent", "Granted").await?;
+        ns.stands("child", "Withdrawn").await?;
         Ok(())
     })
     .await
