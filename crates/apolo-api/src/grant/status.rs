@@ -70,7 +70,7 @@ impl Reason {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Granted => "the subjects have access to the secrets",
-            Self::SecretNotFound => "a secret is not there; it is granted when it comes, and the others are granted",
+            Self::SecretNotFound => "the others are granted; these are not there, and are granted when they come",
             Self::Expired => "the grant has expired; to grant again, change spec.expiresAt",
             Self::Withdrawn => {
                 "the author of this grant may no longer share these secrets; their owner can grant them anew"
