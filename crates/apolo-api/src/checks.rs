@@ -15,6 +15,8 @@ use schemars::transform::transform_subschemas;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
+use crate::grant::MOST_SECRETS;
+
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
@@ -25,7 +27,7 @@ pub(crate) fn keys(_: &mut SchemaGenerator) -> Schema {
     let is_name = format!("self.matches(r'{SUBDOMAIN}') && !self.matches('-[0-9a-f]{{16}}$')");
     let reserved = format!("self.matches(r'{letters}') && (self.startsWith('{DELIVERY_PREFIX}') || !({is_name}))");
     list(
-        64,
+        MOST_SECRETS,
         253,
         1,
         &[

@@ -14,6 +14,11 @@ use crate::access::Access;
 use crate::checks;
 use crate::subject::GrantSubject;
 
+/// How many secrets a grant may have.
+pub const MOST_SECRETS: usize = 64;
+/// How many subjects a grant may have.
+pub const MOST_SUBJECTS: usize = 100;
+
 /// What is granted, to whom, where and until when.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -47,7 +52,7 @@ pub struct SecretGrantSpec {
     #[serde(default)]
     pub access: Access,
     /// To whom the secrets are granted, 1 to 100.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = MOST_SUBJECTS))]
     #[x_kube(merge_strategy = ListMerge::Atomic, validation = checks::no_subject_stands_there_twice())]
     pub subjects: Vec<GrantSubject>,
     /// The namespaces in which jobs of the subjects may use the secrets, at most 100; whoever can read Secrets there can

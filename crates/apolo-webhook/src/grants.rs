@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apolo_api::access::Access;
-use apolo_api::grant::SecretGrant;
+use apolo_api::grant::{MOST_SECRETS, MOST_SUBJECTS, SecretGrant};
 use apolo_core::requester::Requester;
 use apolo_core::text::expected;
 use apolo_runtime::review::ReviewError;
 use apolo_runtime::telemetry::log::chain;
 use k8s_openapi::jiff::Timestamp;
+use serde::de::Error;
 use serde_json::value::RawValue;
-use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::Webhook;
@@ -34,7 +34,7 @@ type AdmissionRequest<'a> = admission::AdmissionRequest<'a, &'a RawValue>;
 const DEADLINE: Duration = Duration::from_secs(4);
 
 /// Why it is not known whether a grant may be.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 enum Unknown {
     #[error(transparent)]
     Review(#[from] ReviewError),
@@ -112,7 +112,7 @@ impl Change {
             _ => return None,
         };
         let object = asked.object.filter(|_| grants && whole)?;
-        Some(serde_json::from_str(object.get()).map(|grant| Self {
+        Some(bounded(object).map(|grant| Self {
             requester: Arc::new(asked.user_info.requester()),
             namespace: namespace.to_owned(),
             grant,
@@ -126,6 +126,17 @@ impl Change {
     fn kept(&self) -> Option<Marks> {
         let before = self.before.as_ref()?;
         (!self.grant.spec.widens(&before.spec)).then(|| Marks::of(before))
+    }
+}
+
+/// Reads a grant. One that is larger than the schema lets it be, which only a forger sends, would be a lot to ask about.
+fn bounded(object: &RawValue) -> serde_json::Result<SecretGrant> {
+    let grant: SecretGrant = serde_json::from_str(object.get())?;
+    let too_many = |what| Err(serde_json::Error::custom(format!("there are more {what} than a grant has")));
+    match &grant.spec {
+        spec if spec.secrets.len() > MOST_SECRETS => too_many("secrets"),
+        spec if spec.subjects.len() > MOST_SUBJECTS => too_many("subjects"),
+        _ => Ok(grant),
     }
 }
 

@@ -357,4 +357,9 @@ async fn what_is_no_grant_is_not_decided() {
     assert_eq!(post("/grants/mutate", review(&unknown)).await.1["response"]["allowed"], true, "its schema refuses it");
     let (_, refused) = post("/grants/validate", review(&unknown)).await;
     assert!(refused["response"]["status"]["message"].as_str().unwrap().starts_with("the grant cannot be read: "));
+    let mut large = grant_request("CREATE", "Use", &Value::Null);
+    large["object"]["spec"]["secrets"] = (0..65).map(|number| json!(number.to_string())).collect();
+    let (_, refused) = post("/grants/validate", review(&large)).await;
+    let message = refused["response"]["status"]["message"].as_str().unwrap();
+    assert!(message.starts_with("the grant cannot be read: there are more secrets than a grant has"), "{message}");
 }
