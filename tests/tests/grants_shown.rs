@@ -1,10 +1,11 @@
 //! What people read of grants with `kubectl get` and `kubectl describe`, as the controller leaves them.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use apolo_tests::{
     command,
     eventually::eventually,
+    grants::grant,
     namespace::{Namespace, with_namespace},
     snapshot,
 };
@@ -81,8 +82,9 @@ async fn kubectl_shows_grants_as_it_shows_what_is_built_in() -> anyhow::Result<(
         ns.share("first", &json!({})).await?;
         ns.stands("first", "Granted").await?;
         ns.grants().delete("first", &DeleteParams::default()).await?;
+        let alice = ns.person("alice").await?;
         for (name, reason, fields) in grants() {
-            ns.share(name, &fields).await?;
+            ns.create_as(&alice, &grant(name, fields.as_object().context("no fields")?)).await?;
             ns.stands(name, reason).await?;
         }
         let mut page = String::new();
