@@ -22,17 +22,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program ARGUMENTS… --bind-address=127.0.0.1:PORT`; it does not serve yet. What it logs is read and
+    /// Starts `program ARGUMENTS… --bind-address=127.0.0.1:PORT`, with this `KUBECONFIG`; it does not serve yet. What it logs is read and
     /// thrown away.
     pub(crate) fn start<A: AsRef<OsStr>>(
         program: &Path,
         arguments: impl IntoIterator<Item = A>,
+        kubeconfig: &Path,
     ) -> anyhow::Result<Self> {
         let address =
             TcpListener::bind(("127.0.0.1", 0)).and_then(|port| port.local_addr()).context("finding a port")?;
         let mut process = Command::new(program)
             .args(arguments)
             .arg(format!("--bind-address={address}"))
+            .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -17,6 +17,12 @@ use crate::server::Server;
 const DEADLINE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_micros(100);
 
+/// A kubeconfig that names an API server where nobody is.
+const NOWHERE: &str = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "nowhere",
+    "contexts": [{"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}],
+    "clusters": [{"name": "nowhere", "cluster": {"server": "https://127.0.0.1:9"}}],
+    "users": [{"name": "nobody", "user": {}}]}"#;
+
 /// What servers need to be started and asked.
 pub(crate) struct Site {
     /// Whom clients trust: PEM.
@@ -29,6 +35,8 @@ pub(crate) struct Site {
     pub(crate) certificate: PathBuf,
     /// Its key: PEM.
     pub(crate) key: PathBuf,
+    /// Where the webhook is told that an API server is: nobody asks it about a Pod.
+    kubeconfig: PathBuf,
     answers: PathBuf,
     programs: PathBuf,
     webhook: Option<PathBuf>,
@@ -58,10 +66,12 @@ impl Site {
             authority_file: folder.join("ca.crt"),
             certificate: folder.join("tls.crt"),
             key: folder.join("tls.key"),
+            kubeconfig: folder.join("kubeconfig"),
             answers,
             programs,
             webhook,
         };
+        fs::write(&site.kubeconfig, NOWHERE)?;
         fs::write(&site.authority_file, &site.authority)?;
         fs::write(&site.certificate, certificate)?;
         fs::write(&site.key, key)?;
@@ -89,7 +99,7 @@ impl Site {
             Contender::FloorOnRuntime => (self.programs.join("apolo-bench-floor"), vec!["--on-runtime", &answers]),
         };
         arguments.extend(tls.iter().map(String::as_str));
-        Server::start(&program, arguments)
+        Server::start(&program, arguments, &self.kubeconfig)
     }
 
     /// Starts a server and asks it until it answers rightly; says how long that took.
