@@ -4,13 +4,11 @@
 
 use anyhow::{Context, ensure};
 use apolo_tests::{
-    cluster::Cluster,
     command,
-    controller::Controller,
     eventually::eventually,
     grants::{VERSION, grant},
     namespace::{self, Namespace},
-    webhook::{RELEASE, Webhook},
+    webhook::RELEASE,
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -18,24 +16,9 @@ use kube::{
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 const BY: &str = "secrets.apolo.us/granted-by";
 const VIA: &str = "secrets.apolo.us/granted-via";
-
-/// A control plane with all that the chart brings, for the tests of this file; it ends with this process.
-async fn shared() -> anyhow::Result<&'static Cluster> {
-    static SHARED: OnceCell<(Cluster, Webhook, Controller)> = OnceCell::const_new();
-    let start = async || {
-        let cluster = Cluster::start().await?;
-        let webhook = cluster.install().await?;
-        cluster.serves_grants().await?;
-        let controller = cluster.start_controller("controller", &[]).await?;
-        controller.leads().await?;
-        anyhow::Ok((cluster, webhook, controller))
-    };
-    Ok(&SHARED.get_or_try_init(start).await?.0)
-}
 
 /// The secrets `a`, `b` and `c` of alice, who has shared them: bob manages `a`, and so does ml-team, of which gina is; dana may
 /// share and use `c` by a Role that is not ours, and change all grants.
@@ -50,7 +33,7 @@ struct Scene {
 impl Scene {
     async fn new(ns: Namespace) -> anyhow::Result<Self> {
         for name in ["a", "b", "c"] {
-            ns.create(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}})).await?;
+            ns.secret(name).await?;
         }
         let alice = ns.person("alice").await?;
         let scene = Self {
@@ -104,19 +87,8 @@ impl Scene {
             self.act(who, name, &Act::Create(fields.clone())).await.map_err(|error| format!("{error:#}"))
         })
         .await?;
-        self.is(name, "Granted").await?;
+        self.ns.stands(name, "Granted").await?;
         Ok(())
-    }
-
-    /// Waits until a grant is as it is for this reason.
-    async fn is(&self, name: &str, reason: &str) -> anyhow::Result<()> {
-        let api = self.grants(&self.ns.client);
-        Ok(eventually(&format!("grant {name} is {reason}"), async || {
-            let grant = api.get(name).await.map_err(|error| error.to_string())?;
-            let status = &grant.data["status"];
-            if status["conditions"][0]["reason"] == reason { Ok(()) } else { Err(status.to_string()) }
-        })
-        .await?)
     }
 
     async fn act(&self, who: &Client, name: &str, act: &Act) -> anyhow::Result<()> {
@@ -221,9 +193,7 @@ async fn try_all(scene: &Scene, rows: &[Row<'_>]) -> anyhow::Result<()> {
 #[tokio::test]
 async fn nobody_creates_a_grant_of_more_than_he_has() -> anyhow::Result<()> {
     use Act::*;
-    shared()
-        .await?
-        .with_namespace(async |ns| {
+    namespace::with_namespace(async |ns| {
             let scene = Scene::new(ns).await?;
             let Scene { alice, bob, dana, gina, .. } = &scene;
             let no_share_b = "bob may not share secret:/NS/b. Its owner can run: apolo share secret:b bob manage --kubectl-only -n NS";
@@ -256,248 +226,237 @@ async fn nobody_creates_a_grant_of_more_than_he_has() -> anyhow::Result<()> {
 #[tokio::test]
 async fn nobody_widens_a_grant_beyond_what_he_has() -> anyhow::Result<()> {
     use Act::*;
-    shared()
-        .await?
-        .with_namespace(async |ns| {
-            let scene = Scene::new(ns).await?;
-            let Scene { alice, bob, dana, .. } = &scene;
-            scene.stands("of-bob", bob, &to_carol(&["a"], "Read")).await?;
-            scene.stands("of-dana", dana, &to_carol(&["c"], "Use")).await?;
-            let no = "dana may not share secret:/NS/b";
-            let user = |name: &str| json!({"kind": "User", "name": name});
-            let (frank, fred) = (user("frank"), user("fred"));
-            try_all(
-                &scene,
-                &[
-                    row(
-                        "access raised",
-                        dana,
-                        Change("of-dana", json!({"access": "Read"})),
-                        "dana has not get; write access: Use",
-                        Change("of-dana", json!({"namespaces": ["carol"]})),
-                    ),
-                    row(
-                        "a secret added",
-                        dana,
-                        Change("of-dana", json!({"secrets": ["c", "a"]})),
-                        "dana may not share secret:/NS/a",
-                        Change("of-dana", json!({"namespaces": []})),
-                    ),
-                    row(
-                        "a subject added to another's",
-                        dana,
-                        Change("to-frank", json!({"subjects": [frank, fred, user("dana")]})),
-                        no,
-                        Change("to-frank", json!({"subjects": [frank]})),
-                    ),
-                    row(
-                        "a subject put in another's place",
-                        dana,
-                        Change("to-frank", json!({"subjects": [user("dana")]})),
-                        no,
-                        Change("to-frank", json!({"access": "Use"})),
-                    ),
-                    row(
-                        "a namespace added",
-                        dana,
-                        Change("to-frank", json!({"namespaces": ["frank", "jobs", "dana"]})),
-                        no,
-                        Change("to-frank", json!({"namespaces": ["frank"]})),
-                    ),
-                    row(
-                        "for longer",
-                        dana,
-                        Change("to-frank", json!({"expiresAt": "2100-01-01T00:00:01Z"})),
-                        no,
-                        Change("to-frank", json!({"expiresAt": "2099-01-01T00:00:00Z"})),
-                    ),
-                    row(
-                        "without an end",
-                        dana,
-                        Change("to-frank", json!({"expiresAt": null})),
-                        no,
-                        Change("to-frank", json!({"expiresAt": "2098-01-01T00:00:00Z"})),
-                    ),
-                    row(
-                        "one secret for another",
-                        dana,
-                        Change("to-frank", json!({"secrets": ["c", "a"]})),
-                        "dana may not share secret:/NS/a",
-                        Change("to-frank", json!({"secrets": ["c"]})),
-                    ),
-                    row(
-                        "the status of a grant that he came to",
-                        bob,
-                        Status("of-bob", json!({"expired": null})),
-                        "secretgrants/status",
-                        Change("of-bob", json!({"access": "Use"})),
-                    ),
-                    row(
-                        "the status, by whoever may edit all",
-                        alice,
-                        Status("to-frank", json!({"observedGeneration": 9})),
-                        "secretgrants/status",
-                        Change("to-frank", json!({"secrets": ["b", "c"]})),
-                    ),
-                    row(
-                        "the grant by which he may share",
-                        bob,
-                        Change("manage-bob", json!({"secrets": ["a", "b"]})),
-                        "cannot patch resource \"secretgrants\"",
-                        Change("of-bob", json!({"access": "Write"})),
-                    ),
-                    row(
-                        "the owner reference and the spec at once",
-                        dana,
-                        Merge("to-frank", json!({"metadata": {"labels": {"a": "b"}}, "spec": {"access": "Manage"}})),
-                        "dana may not share secret:/NS/b",
-                        Merge("to-frank", json!({"metadata": {"labels": {"a": "b"}}})),
-                    ),
-                ],
-            )
-            .await
-        })
+    namespace::with_namespace(async |ns| {
+        let scene = Scene::new(ns).await?;
+        let Scene { alice, bob, dana, .. } = &scene;
+        scene.stands("of-bob", bob, &to_carol(&["a"], "Read")).await?;
+        scene.stands("of-dana", dana, &to_carol(&["c"], "Use")).await?;
+        let no = "dana may not share secret:/NS/b";
+        let user = |name: &str| json!({"kind": "User", "name": name});
+        let (frank, fred) = (user("frank"), user("fred"));
+        try_all(
+            &scene,
+            &[
+                row(
+                    "access raised",
+                    dana,
+                    Change("of-dana", json!({"access": "Read"})),
+                    "dana has not get; write access: Use",
+                    Change("of-dana", json!({"namespaces": ["carol"]})),
+                ),
+                row(
+                    "a secret added",
+                    dana,
+                    Change("of-dana", json!({"secrets": ["c", "a"]})),
+                    "dana may not share secret:/NS/a",
+                    Change("of-dana", json!({"namespaces": []})),
+                ),
+                row(
+                    "a subject added to another's",
+                    dana,
+                    Change("to-frank", json!({"subjects": [frank, fred, user("dana")]})),
+                    no,
+                    Change("to-frank", json!({"subjects": [frank]})),
+                ),
+                row(
+                    "a subject put in another's place",
+                    dana,
+                    Change("to-frank", json!({"subjects": [user("dana")]})),
+                    no,
+                    Change("to-frank", json!({"access": "Use"})),
+                ),
+                row(
+                    "a namespace added",
+                    dana,
+                    Change("to-frank", json!({"namespaces": ["frank", "jobs", "dana"]})),
+                    no,
+                    Change("to-frank", json!({"namespaces": ["frank"]})),
+                ),
+                row(
+                    "for longer",
+                    dana,
+                    Change("to-frank", json!({"expiresAt": "2100-01-01T00:00:01Z"})),
+                    no,
+                    Change("to-frank", json!({"expiresAt": "2099-01-01T00:00:00Z"})),
+                ),
+                row(
+                    "without an end",
+                    dana,
+                    Change("to-frank", json!({"expiresAt": null})),
+                    no,
+                    Change("to-frank", json!({"expiresAt": "2098-01-01T00:00:00Z"})),
+                ),
+                row(
+                    "one secret for another",
+                    dana,
+                    Change("to-frank", json!({"secrets": ["c", "a"]})),
+                    "dana may not share secret:/NS/a",
+                    Change("to-frank", json!({"secrets": ["c"]})),
+                ),
+                row(
+                    "the status of a grant that he came to",
+                    bob,
+                    Status("of-bob", json!({"expired": null})),
+                    "secretgrants/status",
+                    Change("of-bob", json!({"access": "Use"})),
+                ),
+                row(
+                    "the status, by whoever may edit all",
+                    alice,
+                    Status("to-frank", json!({"observedGeneration": 9})),
+                    "secretgrants/status",
+                    Change("to-frank", json!({"secrets": ["b", "c"]})),
+                ),
+                row(
+                    "the grant by which he may share",
+                    bob,
+                    Change("manage-bob", json!({"secrets": ["a", "b"]})),
+                    "cannot patch resource \"secretgrants\"",
+                    Change("of-bob", json!({"access": "Write"})),
+                ),
+                row(
+                    "the owner reference and the spec at once",
+                    dana,
+                    Merge("to-frank", json!({"metadata": {"labels": {"a": "b"}}, "spec": {"access": "Manage"}})),
+                    "dana may not share secret:/NS/b",
+                    Merge("to-frank", json!({"metadata": {"labels": {"a": "b"}}})),
+                ),
+            ],
+        )
         .await
+    })
+    .await
 }
 
 #[tokio::test]
 async fn who_granted_is_written_whatever_the_request_says() -> anyhow::Result<()> {
-    shared()
-        .await?
-        .with_namespace(async |ns| {
-            let scene = Scene::new(ns).await?;
-            let Scene { alice, bob, dana, gina, .. } = &scene;
-            let forged = json!({BY: "alice", VIA: ""});
-            let create = async |who: &Client, name: &str, fields: Value| {
-                let mut object = grant(name, fields.as_object().context("no fields")?);
-                object["metadata"]["annotations"] = forged.clone();
-                eventually("it can be created", async || {
-                    scene.ns.create_as(who, &object).await.map_err(|error| format!("{error:?}"))
-                })
-                .await?;
-                anyhow::Ok(())
-            };
-            let some = |text: &str| Some(text.to_owned());
-            let (by_bob, by_team) = (
-                format!("{} bob", scene.uid("manage-bob").await?),
-                format!("{} group:ml-team", scene.uid("manage-team").await?),
-            );
+    namespace::with_namespace(async |ns| {
+        let scene = Scene::new(ns).await?;
+        let Scene { alice, bob, dana, gina, .. } = &scene;
+        let forged = json!({BY: "alice", VIA: ""});
+        let create = async |who: &Client, name: &str, fields: Value| {
+            let mut object = grant(name, fields.as_object().context("no fields")?);
+            object["metadata"]["annotations"] = forged.clone();
+            eventually("it can be created", async || {
+                scene.ns.create_as(who, &object).await.map_err(|error| format!("{error:?}"))
+            })
+            .await?;
+            anyhow::Ok(())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let (by_bob, by_team) = (
+            format!("{} bob", scene.uid("manage-bob").await?),
+            format!("{} group:ml-team", scene.uid("manage-team").await?),
+        );
 
-            create(bob, "of-bob", to_carol(&["a"], "Read")).await?;
-            create(gina, "of-gina", to_carol(&["a"], "Read")).await?;
-            create(dana, "of-dana", to_carol(&["c"], "Use")).await?;
-            create(alice, "of-alice", to_carol(&["a"], "Read")).await?;
-            assert_eq!(scene.annotations("of-bob").await?, (some("bob"), Some(by_bob.clone())));
-            assert_eq!(scene.annotations("of-gina").await?, (some("gina"), Some(by_team)));
-            assert_eq!(scene.annotations("of-dana").await?, (some("dana"), some("")), "by a Role that is not ours");
-            assert_eq!(scene.annotations("of-alice").await?, (some("alice"), None), "an owner's");
+        create(bob, "of-bob", to_carol(&["a"], "Read")).await?;
+        create(gina, "of-gina", to_carol(&["a"], "Read")).await?;
+        create(dana, "of-dana", to_carol(&["c"], "Use")).await?;
+        create(alice, "of-alice", to_carol(&["a"], "Read")).await?;
+        assert_eq!(scene.annotations("of-bob").await?, (some("bob"), Some(by_bob.clone())));
+        assert_eq!(scene.annotations("of-gina").await?, (some("gina"), Some(by_team)));
+        assert_eq!(scene.annotations("of-dana").await?, (some("dana"), some("")), "by a Role that is not ours");
+        assert_eq!(scene.annotations("of-alice").await?, (some("alice"), None), "an owner's");
 
-            // Bob has the right to change his grant, but not what was written on it.
-            for patch in [
-                json!({"metadata": {"annotations": {BY: "alice", VIA: null}}}),
-                json!({"metadata": {"annotations": null}}),
-                json!({"metadata": {"annotations": {VIA: ""}}, "spec": {"access": "Use"}}),
-            ] {
-                eventually("bob may change his grant", async || {
-                    let done = scene.act(bob, "", &Act::Merge("of-bob", patch.clone())).await;
-                    done.map_err(|error| format!("{error:#}"))
-                })
-                .await?;
-                assert_eq!(scene.annotations("of-bob").await?, (some("bob"), Some(by_bob.clone())), "{patch}");
-            }
+        // Bob has the right to change his grant, but not what was written on it.
+        for patch in [
+            json!({"metadata": {"annotations": {BY: "alice", VIA: null}}}),
+            json!({"metadata": {"annotations": null}}),
+            json!({"metadata": {"annotations": {VIA: ""}}, "spec": {"access": "Use"}}),
+        ] {
+            eventually("bob may change his grant", async || {
+                let done = scene.act(bob, "", &Act::Merge("of-bob", patch.clone())).await;
+                done.map_err(|error| format!("{error:#}"))
+            })
+            .await?;
+            assert_eq!(scene.annotations("of-bob").await?, (some("bob"), Some(by_bob.clone())), "{patch}");
+        }
 
-            // Whoever widens it has granted it; whoever narrows it has not.
-            scene.act(alice, "", &Act::Change("of-bob", json!({"access": "Read"}))).await?;
-            assert_eq!(scene.annotations("of-bob").await?, (some("alice"), None));
-            scene.act(dana, "", &Act::Change("of-bob", json!({"access": "Use"}))).await?;
-            assert_eq!(scene.annotations("of-bob").await?, (some("alice"), None));
-            Ok(())
-        })
-        .await
+        // Whoever widens it has granted it; whoever narrows it has not.
+        scene.act(alice, "", &Act::Change("of-bob", json!({"access": "Read"}))).await?;
+        assert_eq!(scene.annotations("of-bob").await?, (some("alice"), None));
+        scene.act(dana, "", &Act::Change("of-bob", json!({"access": "Use"}))).await?;
+        assert_eq!(scene.annotations("of-bob").await?, (some("alice"), None));
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn what_came_from_a_manage_grant_ends_with_it() -> anyhow::Result<()> {
-    shared()
-        .await?
-        .with_namespace(async |ns| {
-            let scene = Scene::new(ns).await?;
-            let Scene { alice, bob, gina, .. } = &scene;
-            // Bob's second account, and who gets it from there; himself again, so that his grants hold each other up.
-            let second = scene.ns.user("bob2", &[]).await?;
-            scene.stands("second", bob, &manage("bob2")).await?;
-            scene.stands("third", &second, &to_carol(&["a"], "Read")).await?;
-            scene.stands("himself", &second, &manage("bob")).await?;
-            scene.stands("circle", bob, &manage("bob2")).await?;
-            scene.stands("of-gina", gina, &to_carol(&["a"], "Read")).await?;
-            scene.stands("of-alice", alice, &to_carol(&["a"], "Read")).await?;
-            scene.grants(alice).delete("manage-bob", &DeleteParams::default()).await?;
-            for name in ["second", "third", "himself", "circle"] {
-                scene.is(name, "Withdrawn").await?;
-            }
-            for (name, who) in [("second", bob), ("third", &second)] {
-                eventually("they share nothing any more", async || {
-                    let act = Act::DryRun(to_carol(&["a"], "Use"));
-                    match scene.act(who, name, &act).await {
-                        Err(error) if format!("{error:#}").contains("forbidden") => Ok(()),
-                        other => Err(format!("{other:?}")),
-                    }
-                })
-                .await?;
-            }
-            scene.is("of-gina", "Granted").await?;
-            scene.is("of-alice", "Granted").await?;
+    namespace::with_namespace(async |ns| {
+        let scene = Scene::new(ns).await?;
+        let Scene { alice, bob, gina, .. } = &scene;
+        // Bob's second account, and who gets it from there; himself again, so that his grants hold each other up.
+        let second = scene.ns.user("bob2", &[]).await?;
+        scene.stands("second", bob, &manage("bob2")).await?;
+        scene.stands("third", &second, &to_carol(&["a"], "Read")).await?;
+        scene.stands("himself", &second, &manage("bob")).await?;
+        scene.stands("circle", bob, &manage("bob2")).await?;
+        scene.stands("of-gina", gina, &to_carol(&["a"], "Read")).await?;
+        scene.stands("of-alice", alice, &to_carol(&["a"], "Read")).await?;
+        scene.grants(alice).delete("manage-bob", &DeleteParams::default()).await?;
+        for name in ["second", "third", "himself", "circle"] {
+            scene.ns.stands(name, "Withdrawn").await?;
+        }
+        for (name, who) in [("second", bob), ("third", &second)] {
+            eventually("they share nothing any more", async || {
+                let act = Act::DryRun(to_carol(&["a"], "Use"));
+                match scene.act(who, name, &act).await {
+                    Err(error) if format!("{error:#}").contains("forbidden") => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await?;
+        }
+        scene.ns.stands("of-gina", "Granted").await?;
+        scene.ns.stands("of-alice", "Granted").await?;
 
-            // Not to be named any more is the same for whoever was named.
-            let others = json!({"subjects": [{"kind": "Group", "name": "others"}]});
-            scene.act(alice, "", &Act::Change("manage-team", others)).await?;
-            scene.is("of-gina", "Withdrawn").await?;
-            scene.is("of-alice", "Granted").await?;
-            Ok(())
-        })
-        .await
+        // Not to be named any more is the same for whoever was named.
+        let others = json!({"subjects": [{"kind": "Group", "name": "others"}]});
+        scene.act(alice, "", &Act::Change("manage-team", others)).await?;
+        scene.ns.stands("of-gina", "Withdrawn").await?;
+        scene.ns.stands("of-alice", "Granted").await?;
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn nothing_of_kube_system_or_of_our_own_namespace_is_granted() -> anyhow::Result<()> {
-    let cluster = shared().await?;
-    cluster
-        .with_namespace(async |ns| {
-            for (namespace, refused) in [("kube-system", true), (RELEASE, true), (&ns.name, false)] {
-                let create = ns.kubectl(["create", "--dry-run=server", "--namespace", namespace, "--filename=-"]);
-                let made = command::run(create, grant("one", &serde_json::Map::new()).to_string()).await?;
-                assert_eq!(made.status.success(), !refused, "{namespace}: {}", made.stderr);
-                let says = format!(
-                    "secrets of the namespace {namespace} cannot be granted; keep what is to be shared in another"
-                );
-                assert_eq!(made.stderr.contains(&says), refused, "{}", made.stderr);
-            }
-            Ok::<_, anyhow::Error>(())
-        })
-        .await
+    namespace::with_namespace(async |ns| {
+        for (namespace, refused) in [("kube-system", true), (RELEASE, true), (&ns.name, false)] {
+            let create = ns.kubectl(["create", "--dry-run=server", "--namespace", namespace, "--filename=-"]);
+            let made = command::run(create, grant("one", &serde_json::Map::new()).to_string()).await?;
+            assert_eq!(made.status.success(), !refused, "{namespace}: {}", made.stderr);
+            let says =
+                format!("secrets of the namespace {namespace} cannot be granted; keep what is to be shared in another");
+            assert_eq!(made.stderr.contains(&says), refused, "{}", made.stderr);
+        }
+        Ok::<_, anyhow::Error>(())
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_role_that_was_there_before_is_not_bound() -> anyhow::Result<()> {
-    shared()
-        .await?
-        .with_namespace(async |ns| {
-            let scene = Scene::new(ns).await?;
-            scene
-                .ns
-                .create(&json!({
-                    "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "secretgrant:made"},
-                    "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
-                }))
-                .await?;
-            scene.act(&scene.bob, "made", &Act::Create(to_carol(&["a"], "Read"))).await?;
-            scene.is("made", "NameConflict").await?;
-            let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> = scene.ns.api();
-            assert!(bindings.get_opt("secretgrant:made").await?.is_none());
-            scene.stands("another", &scene.bob, &to_carol(&["a"], "Read")).await?;
-            Ok(())
-        })
-        .await
+    namespace::with_namespace(async |ns| {
+        let scene = Scene::new(ns).await?;
+        scene
+            .ns
+            .create(&json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "secretgrant:made"},
+                "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
+            }))
+            .await?;
+        scene.act(&scene.bob, "made", &Act::Create(to_carol(&["a"], "Read"))).await?;
+        scene.ns.stands("made", "NameConflict").await?;
+        let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> = scene.ns.api();
+        assert!(bindings.get_opt("secretgrant:made").await?.is_none());
+        scene.stands("another", &scene.bob, &to_carol(&["a"], "Read")).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Shapes that the schema refuses are told in its words: the hook, which comes first, says nothing of them.

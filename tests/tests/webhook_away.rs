@@ -8,12 +8,17 @@ use apolo_tests::{
     cluster::Cluster,
     command,
     eventually::eventually,
+    grants::grant,
     namespace::{self, Namespace},
     objects,
 };
 use k8s_openapi::api::core::v1::Event;
-use kube::{Api, api::ListParams, core::Status};
-use serde_json::Value;
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+    core::Status,
+};
+use serde_json::{Map, Value, json};
 
 const ASKING: [(&str, &str); 1] = [("secrets.apolo.us/env", "A=secret:a")];
 
@@ -60,6 +65,36 @@ async fn without_the_webhook_pods_that_ask_are_refused_and_all_others_are_made()
             assert!(changed.status.success(), "{}", changed.stderr);
             webhook = cluster.install().await?;
             ns.pod_of("waits").await?;
+            anyhow::Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn without_the_webhook_no_grant_is_made_or_changed_and_each_can_go() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut webhook = cluster.install().await?;
+    cluster.serves_grants().await?;
+    cluster
+        .with_namespace(async |ns| {
+            ns.share("before", &json!({})).await?;
+            let held = json!({"metadata": {"finalizers": ["example.com/held"]}});
+            ns.grants().patch("before", &PatchParams::default(), &Patch::Merge(held)).await?;
+            webhook.stop().await?;
+
+            let says = "failed calling webhook \"grants.secrets.apolo.us\"";
+            let status = refused(&ns, &grant("another", &Map::new())).await?;
+            assert!(status.message.contains(says), "{}", status.message);
+            let narrowed = ns.change("before", &json!({"access": "Use"})).await.err().context("narrowed")?;
+            assert!(narrowed.to_string().contains(says), "{narrowed}");
+
+            // What gives nobody anything is not held up, nor what takes away.
+            for patch in [json!({"metadata": {"labels": {"team": "blue"}}}), json!({"metadata": {"finalizers": null}})]
+            {
+                ns.grants().patch("before", &PatchParams::default(), &Patch::Merge(patch)).await?;
+            }
+            ns.grants().delete("before", &DeleteParams::default()).await?;
+            assert!(ns.grants().get_opt("before").await?.is_none());
             anyhow::Ok(())
         })
         .await
