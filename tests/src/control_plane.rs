@@ -178,16 +178,35 @@ impl ControlPlane {
         self.write_kubeconfig(&self.person(name, groups)?)
     }
 
+    /// A client that says nothing of who it is: each request brings that along.
+    pub(crate) async fn nobody(&self) -> Result<Client, Error> {
+        self.client("nobody", &json!({})).await
+    }
+
     /// The same of a service account, with a token from [`ControlPlane::token`].
     ///
     /// # Errors
     /// When there is no such account, or it cannot be written.
     pub async fn kubeconfig_of_account(&self, namespace: &str, name: &str) -> Result<PathBuf, Error> {
-        self.write_kubeconfig(&json!({"token": self.token(namespace, name).await?}))
+        self.kubeconfig_of_account_at(&self.url, namespace, name).await
+    }
+
+    /// The same for whoever is to reach the API server at another `url`, through a [`Proxy`](crate::proxy::Proxy).
+    pub(crate) async fn kubeconfig_of_account_at(
+        &self,
+        url: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<PathBuf, Error> {
+        let user = json!({"token": self.token(namespace, name).await?});
+        self.write_content(&self.kubeconfig_of(url, &user))
     }
 
     fn write_kubeconfig(&self, user: &Value) -> Result<PathBuf, Error> {
-        let content = self.kubeconfig_of(user);
+        self.write_content(&self.kubeconfig_of(&self.url, user))
+    }
+
+    fn write_content(&self, content: &str) -> Result<PathBuf, Error> {
         let write = || {
             let file = tempfile::Builder::new().prefix("kubeconfig-").tempfile_in(&self.folder)?;
             std::fs::write(file.path(), content)?;
@@ -237,12 +256,12 @@ impl ControlPlane {
         }))
     }
 
-    fn kubeconfig_of(&self, user: &Value) -> String {
+    fn kubeconfig_of(&self, url: &str, user: &Value) -> String {
         let certificate = STANDARD.encode(&self.authority.pair().certificate);
         json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority-data": certificate}}],
+            "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority-data": certificate}}],
             "users": [{"name": "test", "user": user}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
             "current-context": "test",
@@ -251,7 +270,7 @@ impl ControlPlane {
     }
 
     async fn client(&self, name: &str, user: &Value) -> Result<Client, Error> {
-        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_of(user))?;
+        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_of(&self.url, user))?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         // A refusal is what a test wants to see, at once; and no proxy leads to this machine.
         config.default_retry = false;

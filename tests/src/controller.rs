@@ -6,6 +6,7 @@ use crate::{
     cluster::server::Server,
     control_plane::ControlPlane,
     eventually::eventually,
+    proxy::Proxy,
     webhook::{self, Error, RELEASE},
 };
 
@@ -41,8 +42,25 @@ impl ControlPlane {
     /// # Errors
     /// When it does not start, or is not ready by the deadline.
     pub async fn start_controller(&self, name: &'static str, more: &[&str]) -> Result<Controller, Error> {
+        self.start_controller_at(self.url(), name, more).await
+    }
+
+    /// The same of a controller that reaches the API server through a proxy only.
+    ///
+    /// # Errors
+    /// When it does not start, or is not ready by the deadline.
+    pub async fn start_controller_behind(
+        &self,
+        proxy: &Proxy,
+        name: &'static str,
+        more: &[&str],
+    ) -> Result<Controller, Error> {
+        self.start_controller_at(proxy.url(), name, more).await
+    }
+
+    async fn start_controller_at(&self, url: &str, name: &'static str, more: &[&str]) -> Result<Controller, Error> {
         self.link_binary(name)?;
-        let kubeconfig = self.kubeconfig_of_account(RELEASE, ACCOUNT).await?;
+        let kubeconfig = self.kubeconfig_of_account_at(url, RELEASE, ACCOUNT).await?;
         let arguments = ["controller", "--metrics-bind-address=127.0.0.1:0"].iter().chain(more);
         let arguments: Vec<String> = arguments.map(|&argument| argument.to_owned()).collect();
         let mut server = Server::start_in(self.folder(), name, &arguments, &[("KUBECONFIG", &kubeconfig)])?;

@@ -6,6 +6,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use tokio::sync::mpsc;
 
+use crate::leader::Held;
 use crate::metrics::ControllerMetrics;
 
 /// How many may wait.
@@ -56,10 +57,15 @@ fn cut(mut note: String) -> String {
 
 impl Events {
     /// Where to tell, and what tells it to the API server for as long as it is polled.
-    pub fn new(client: Client, identity: String, metrics: ControllerMetrics) -> (Self, impl Future<Output = ()>) {
+    pub fn new(
+        client: Client,
+        identity: String,
+        held: Held,
+        metrics: ControllerMetrics,
+    ) -> (Self, impl Future<Output = ()>) {
         let (sender, receiver) = mpsc::channel(MOST);
         let reporter = Reporter { controller: CONTROLLER.into(), instance: Some(identity) };
-        (Self(sender), publish(receiver, Recorder::new(client, reporter), metrics))
+        (Self(sender), publish(receiver, Recorder::new(client, reporter), held, metrics))
     }
 
     /// Tells it some time, or not, if too many wait.
@@ -68,8 +74,12 @@ impl Events {
     }
 }
 
-async fn publish(mut receiver: mpsc::Receiver<News>, recorder: Recorder, metrics: ControllerMetrics) {
+async fn publish(mut receiver: mpsc::Receiver<News>, recorder: Recorder, held: Held, metrics: ControllerMetrics) {
     while let Some(News { about, reason, note, warns }) = receiver.recv().await {
+        // Who leads now tells how things are now.
+        if held.check().is_err() {
+            continue;
+        }
         let type_ = if warns { EventType::Warning } else { EventType::Normal };
         let event = Event { type_, reason, note: Some(note), action: "Grant".into(), secondary: None };
         if let Err(error) = recorder.publish(&event, &about).await {

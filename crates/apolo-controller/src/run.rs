@@ -87,7 +87,7 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     let lease_namespace = args.lease_namespace.unwrap_or(args.own_namespace);
     let mut candidate = Candidate::new(client.clone(), &lease_namespace, &args.lease_name, identity.clone());
     let held = candidate.held();
-    let (events, telling) = Events::new(client.clone(), identity, counts.clone());
+    let (events, telling) = Events::new(client.clone(), identity, held.clone(), counts.clone());
     let work = Arc::new(Work {
         grants: Grants {
             store: Arc::clone(&store),

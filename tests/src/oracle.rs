@@ -1,0 +1,116 @@
+//! What access there should be in a namespace, by its grants as the API server has them, and what access there is, by its own
+//! authorizers. Nothing here knows of the controller.
+#![allow(clippy::indexing_slicing, reason = "what a JSON object does not have is null")]
+
+use std::collections::BTreeSet;
+
+use futures_util::future::try_join_all;
+use k8s_openapi::{
+    api::{
+        authorization::v1::SubjectAccessReview,
+        core::v1::Secret,
+        rbac::v1::{Role, RoleBinding},
+    },
+    jiff::Timestamp,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use crate::namespace::Namespace;
+
+/// The verbs of each access, from the least on.
+const LEVELS: [(&str, &[&str]); 4] = [
+    ("Use", &["use"]),
+    ("Read", &["use", "get"]),
+    ("Write", &["use", "get", "update", "patch"]),
+    ("Manage", &["use", "get", "update", "patch", "delete", "share"]),
+];
+/// The label of all that the controller makes.
+const LABEL: &str = "secrets.apolo.us/grant-uid";
+
+/// Who may do what with which Secret: users, verbs and names.
+pub type Access = BTreeSet<(String, String, String)>;
+
+/// What there should be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Who should have which access.
+    pub access: Access,
+    /// The names of the Roles and RoleBindings that there should be.
+    pub objects: BTreeSet<String>,
+}
+
+impl Namespace {
+    /// What there should be now, by the grants to users that are there: one is in force until it expires, and one that came from
+    /// others for as long as one of these is.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn due(&self) -> Result<Due, kube::Error> {
+        let secrets: Api<Secret> = self.api();
+        let secrets: BTreeSet<String> = secrets.list(&ListParams::default()).await?.iter().map(ResourceExt::name_any).collect();
+        let grants = self.grants().list(&ListParams::default()).await?.items;
+        let mut due = Due::default();
+        for grant in grants.iter().filter(|grant| is_in_force(grant, &grants)) {
+            due.objects.insert(format!("secretgrant:{}", grant.name_any()));
+            let spec = &grant.data["spec"];
+            let level = spec["access"].as_str().unwrap_or("Read");
+            let verbs = LEVELS.iter().find(|(name, _)| *name == level).map(|(_, verbs)| *verbs).unwrap_or_default();
+            for (user, secret) in pairs(spec).filter(|(_, secret)| secrets.contains(*secret)) {
+                due.access.extend(verbs.iter().map(|verb| (user.to_owned(), (*verb).to_owned(), secret.to_owned())));
+            }
+        }
+        Ok(due)
+    }
+
+    /// Which access these users have to these Secrets, each verb asked of the API server.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn access(&self, users: &[&str], secrets: &[&str]) -> Result<Access, kube::Error> {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        let verbs = LEVELS[3].1;
+        let all = users.iter().flat_map(|user| secrets.iter().flat_map(move |secret| verbs.iter().map(move |verb| (*user, *verb, *secret))));
+        let asked = all.map(async |(user, verb, secret)| {
+            let attributes = json!({"namespace": self.name, "verb": verb, "resource": "secrets", "name": secret});
+            let review = json!({"spec": {"user": user, "resourceAttributes": attributes}});
+            let review = serde_json::from_value(review).map_err(kube::Error::SerdeError)?;
+            let answer = reviews.create(&PostParams::default(), &review).await?;
+            let allowed = answer.status.is_some_and(|status| status.allowed);
+            Ok(allowed.then(|| (user.to_owned(), verb.to_owned(), secret.to_owned())))
+        });
+        Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+    }
+
+    /// The names of the Roles, and of the RoleBindings, that bear the label of the controller.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn owned(&self) -> Result<[BTreeSet<String>; 2], kube::Error> {
+        let ours = ListParams::default().labels(LABEL);
+        let (roles, bindings): (Api<Role>, Api<RoleBinding>) = (self.api(), self.api());
+        let (roles, bindings) = (roles.list(&ours).await?, bindings.list(&ours).await?);
+        Ok([roles.iter().map(ResourceExt::name_any).collect(), bindings.iter().map(ResourceExt::name_any).collect()])
+    }
+}
+
+fn pairs(spec: &Value) -> impl Iterator<Item = (&str, &str)> {
+    let list = |field: &str| spec[field].as_array().map(Vec::as_slice).unwrap_or_default();
+    let users = list("subjects").iter().filter_map(|subject| subject["name"].as_str());
+    let secrets = list("secrets");
+    users.flat_map(move |user| secrets.iter().filter_map(move |secret| Some((user, secret.as_str()?))))
+}
+
+fn is_in_force(grant: &DynamicObject, all: &[DynamicObject]) -> bool {
+    let expiry = grant.data["spec"]["expiresAt"].as_str().and_then(|expiry| expiry.parse::<Timestamp>().ok());
+    let via = grant.annotations().get("secrets.apolo.us/granted-via").map(String::as_str).unwrap_or_default();
+    let mut parents = via.lines().filter_map(|line| line.split_once(' ')).filter_map(|(uid, _)| {
+        all.iter().find(|parent| parent.uid().as_deref() == Some(uid) && parent.data["spec"]["access"] == "Manage")
+    });
+    grant.metadata.deletion_timestamp.is_none()
+        && expiry.is_none_or(|expiry| expiry > Timestamp::now())
+        && (via.is_empty() || parents.any(|parent| is_in_force(parent, all)))
+}

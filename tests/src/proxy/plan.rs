@@ -1,0 +1,111 @@
+//! Which writes a proxy lets pass, and what became of them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::StatusCode;
+use tokio::time::Instant;
+
+use super::write::{About, Write};
+
+/// Where a proxy is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// At which write, counted from 1.
+    pub number: usize,
+    /// On which side of it.
+    pub when: When,
+}
+
+/// On which side of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// The API server does not get it.
+    Before,
+    /// The API server answers, and who wrote does not hear of it.
+    After,
+}
+
+/// What is to become of a write.
+pub(super) enum Pass {
+    /// It is passed on; the API server's answer is to be told of under this index.
+    On(usize),
+    /// It never is.
+    Held,
+}
+
+/// What was written, and where to stop.
+#[derive(Debug, Default)]
+pub(super) struct Plan(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    stop: Option<Stop>,
+    stopped: Option<Write>,
+    writes: Vec<Write>,
+    count: usize,
+    /// Tells the writes of one beginning from those of the next.
+    first: usize,
+}
+
+impl Plan {
+    pub(super) fn begin(&self, stop: Option<Stop>) {
+        let mut state = self.lock();
+        let first = state.first + state.writes.len();
+        *state = State { stop, first, ..State::default() };
+    }
+
+    pub(super) fn stopped(&self) -> Option<Write> {
+        self.lock().stopped.clone()
+    }
+
+    pub(super) fn writes(&self) -> Vec<Write> {
+        self.lock().writes.clone()
+    }
+
+    /// How many were passed on and are not answered.
+    pub(super) fn unanswered(&self) -> usize {
+        self.lock().writes.iter().filter(|write| write.passed.is_some() && write.answered.is_none()).count()
+    }
+
+    pub(super) fn arrives(&self, about: About) -> Pass {
+        let mut state = self.lock();
+        if about.is_counted() {
+            state.count += 1;
+        }
+        let number = about.is_counted().then_some(state.count);
+        let mut write = Write { number, about, passed: None, answered: None };
+        if state.stopped.is_none() && state.stop.is_some_and(|stop| stop.is(number, When::Before)) {
+            state.stopped = Some(write.clone());
+        }
+        let held = state.stopped.is_some();
+        if !held {
+            write.passed = Some(Instant::now());
+        }
+        state.writes.push(write);
+        if held { Pass::Held } else { Pass::On(state.first + state.writes.len() - 1) }
+    }
+
+    /// The API server has answered. Whether who wrote is to hear of it.
+    pub(super) fn answered(&self, index: usize, status: StatusCode) -> bool {
+        let mut state = self.lock();
+        let Some(index) = index.checked_sub(state.first) else { return true };
+        let Some(write) = state.writes.get_mut(index) else { return true };
+        write.answered = Some((status, Instant::now()));
+        let write = write.clone();
+        let stops = state.stop.is_some_and(|stop| stop.is(write.number, When::After));
+        if stops {
+            state.stopped = Some(write);
+        }
+        !stops
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stop {
+    fn is(self, number: Option<usize>, when: When) -> bool {
+        number == Some(self.number) && when == self.when
+    }
+}
