@@ -51,7 +51,8 @@ impl Namespace {
     /// When the API server does not answer.
     pub async fn due(&self) -> Result<Due, kube::Error> {
         let secrets: Api<Secret> = self.api();
-        let secrets: BTreeSet<String> = secrets.list(&ListParams::default()).await?.iter().map(ResourceExt::name_any).collect();
+        let secrets: BTreeSet<String> =
+            secrets.list(&ListParams::default()).await?.iter().map(ResourceExt::name_any).collect();
         let grants = self.grants().list(&ListParams::default()).await?.items;
         let mut due = Due::default();
         for grant in grants.iter().filter(|grant| is_in_force(grant, &grants)) {
@@ -73,14 +74,16 @@ impl Namespace {
     pub async fn access(&self, users: &[&str], secrets: &[&str]) -> Result<Access, kube::Error> {
         let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
         let verbs = LEVELS[3].1;
-        let all = users.iter().flat_map(|user| secrets.iter().flat_map(move |secret| verbs.iter().map(move |verb| (*user, *verb, *secret))));
+        let all = users.iter().flat_map(|user| {
+            secrets.iter().flat_map(move |secret| verbs.iter().map(move |verb| (*user, *verb, *secret)))
+        });
         let asked = all.map(async |(user, verb, secret)| {
             let attributes = json!({"namespace": self.name, "verb": verb, "resource": "secrets", "name": secret});
             let review = json!({"spec": {"user": user, "resourceAttributes": attributes}});
             let review = serde_json::from_value(review).map_err(kube::Error::SerdeError)?;
             let answer = reviews.create(&PostParams::default(), &review).await?;
             let allowed = answer.status.is_some_and(|status| status.allowed);
-            Ok(allowed.then(|| (user.to_owned(), verb.to_owned(), secret.to_owned())))
+            Ok::<_, kube::Error>(allowed.then(|| (user.to_owned(), verb.to_owned(), secret.to_owned())))
         });
         Ok(try_join_all(asked).await?.into_iter().flatten().collect())
     }

@@ -13,6 +13,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::{
+    authority::{self, CertificatePair},
+    control_plane::{self, ControlPlane},
+    eventually::{NotYet, eventually},
+};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -30,11 +35,6 @@ use rustls::{
     ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
-};
-use crate::{
-    authority::{self, CertificatePair},
-    control_plane::{self, ControlPlane},
-    eventually::{NotYet, eventually},
 };
 
 use self::plan::{Pass, Plan};

@@ -2,7 +2,10 @@
 //! grants before nor the grants now give, and when the next controller has run there is exactly what they give.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use anyhow::{Context, ensure};
 use apolo_tests::{
@@ -10,16 +13,24 @@ use apolo_tests::{
     controller::Controller,
     eventually::eventually,
     grants::grant,
-    namespace::Namespace,
+    namespace::{Namespace, with_namespace},
     oracle::Access,
     proxy::{Proxy, Stop, When},
+    webhook::RELEASE,
 };
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::{ResourceExt, api::DeleteParams};
+use k8s_openapi::{
+    api::coordination::v1::Lease,
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::{Api, ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
+/// The Lease of the chart's controllers.
+const LEASE: &str = "apolo-secrets-controller";
 const USERS: [&str; 3] = ["bob", "carol", "dave"];
 const SECRETS: [&str; 3] = ["a", "b", "later"];
+/// As many grants as a storm may have.
+const MOST_GRANTS: usize = 20_000;
 /// As many kills as there have to be at least.
 const LEAST: usize = 40;
 
@@ -47,8 +58,16 @@ const CASES: [(&str, &[Step], &[Step]); 9] = [
     ("granted", &[], &[Create("one", &["a"], "Read", &["bob"])]),
     ("widened", &[Create("one", &["a"], "Read", &["bob"])], &[Change("one", &["a", "b"], "Write", &["bob", "carol"])]),
     ("narrowed", &[Create("one", &["a", "b"], "Write", &["bob"])], &[Change("one", &["a"], "Use", &["bob"])]),
-    ("fewer, with more", &[Create("one", &["a"], "Use", &["bob", "carol"])], &[Change("one", &["b"], "Write", &["carol"])]),
-    ("others, with more", &[Create("one", &["a"], "Use", &["bob"])], &[Change("one", &["a"], "Manage", &["carol", "dave"])]),
+    (
+        "fewer, with more",
+        &[Create("one", &["a"], "Use", &["bob", "carol"])],
+        &[Change("one", &["b"], "Write", &["carol"])],
+    ),
+    (
+        "others, with more",
+        &[Create("one", &["a"], "Use", &["bob"])],
+        &[Change("one", &["a"], "Manage", &["carol", "dave"])],
+    ),
     ("withdrawn", &[Create("one", &["a"], "Read", &["bob"])], &[Delete("one")]),
     ("expired", &[], &[Expire("one")]),
     (
@@ -64,7 +83,6 @@ struct Scene {
     cluster: Cluster,
     proxy: Proxy,
     controller: Option<Controller>,
-    started: usize,
 }
 
 impl Scene {
@@ -72,17 +90,19 @@ impl Scene {
         let cluster = Cluster::start().await?;
         cluster.install_kinds().await?;
         let proxy = Proxy::start(&cluster).await?;
-        let mut scene = Self { cluster, proxy, controller: None, started: 0 };
+        let mut scene = Self { cluster, proxy, controller: None };
         scene.start().await?;
         Ok(scene)
     }
 
-    /// Each has a Lease of its own: that of one that was killed would have to run out first, and nobody else wants it.
+    /// The Lease goes first: that of one that was killed would have to run out, and nobody writes by it any more.
     async fn start(&mut self) -> anyhow::Result<()> {
-        self.started += 1;
         self.proxy.begin(None);
-        let lease = format!("--lease-name=lease-{}", self.started);
-        let controller = self.cluster.start_controller_behind(&self.proxy, "controller", &[&lease]).await?;
+        let leases: Api<Lease> = Api::namespaced(self.cluster.admin().await?, RELEASE);
+        if let Some(lease) = leases.get_opt(LEASE).await? {
+            leases.delete(&lease.name_any(), &DeleteParams::default()).await?;
+        }
+        let controller = self.cluster.start_controller_behind(&self.proxy, "controller", &[]).await?;
         controller.leads().await?;
         self.controller = Some(controller);
         Ok(())
@@ -172,7 +192,11 @@ async fn rests(ns: &Namespace) -> anyhow::Result<()> {
             let status = &grant.data["status"];
             let expiry = grant.data["spec"]["expiresAt"].as_str().is_some();
             let (reason, observed) = (&status["conditions"][0]["reason"], status["observedGeneration"].as_i64());
-            ensure!(observed == grant.metadata.generation && (!expiry || reason == "Expired"), "{} is {status}", grant.name_any());
+            ensure!(
+                observed == grant.metadata.generation && (!expiry || reason == "Expired"),
+                "{} is {status}",
+                grant.name_any()
+            );
         }
         let due = ns.due().await?;
         let objects: [BTreeSet<String>; 2] = ns.owned().await?;
@@ -181,11 +205,13 @@ async fn rests(ns: &Namespace) -> anyhow::Result<()> {
         ensure!(access == due.access, "{access:?} instead of {:?}", due.access);
         Ok(())
     };
-    Ok(eventually("there is exactly what should be", async || is_so().await.map_err(|error| format!("{error:#}"))).await?)
+    Ok(eventually("there is exactly what should be", async || is_so().await.map_err(|error| format!("{error:#}")))
+        .await?)
 }
 
 #[tokio::test]
-async fn a_controller_that_is_killed_around_any_write_leaves_nothing_that_the_next_does_not_mend() -> anyhow::Result<()> {
+async fn a_controller_that_is_killed_around_any_write_leaves_nothing_that_the_next_does_not_mend() -> anyhow::Result<()>
+{
     let mut scene = Scene::new().await?;
     let mut kills = 0;
     for (name, before, then) in CASES {
@@ -193,7 +219,10 @@ async fn a_controller_that_is_killed_around_any_write_leaves_nothing_that_the_ne
         ensure!(writes > 0, "{name}: nothing was written");
         for number in 1..=writes {
             for when in [When::Before, When::After] {
-                scene.killed(before, then, Stop { number, when }).await.with_context(|| format!("{name}, write {number} of {writes}"))?;
+                scene
+                    .killed(before, then, Stop { number, when })
+                    .await
+                    .with_context(|| format!("{name}, write {number} of {writes}"))?;
                 kills += 1;
             }
         }
@@ -202,4 +231,94 @@ async fn a_controller_that_is_killed_around_any_write_leaves_nothing_that_the_ne
     println!("{kills} kills in all");
     ensure!(kills >= LEAST, "{kills} kills are too few to show anything");
     Ok(())
+}
+
+#[tokio::test]
+async fn the_oracle_sees_access_that_no_grant_gives() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        prepare(&ns, &[Create("one", &["a"], "Read", &["bob"])]).await?;
+        let planted = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "planted"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "secretgrant:one"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "carol"}],
+        });
+        ns.create(&planted).await?;
+        eventually("carol has access", async || {
+            let (access, due) = (ns.access(&USERS, &SECRETS).await, ns.due().await);
+            let (access, due) = (access.map_err(|it| it.to_string())?, due.map_err(|it| it.to_string())?.access);
+            let excess: Vec<_> =
+                access.difference(&due).map(|(user, verb, _)| (user.as_str(), verb.as_str())).collect();
+            if excess == [("carol", "get"), ("carol", "use")] { Ok(()) } else { Err(format!("{excess:?}")) }
+        })
+        .await?;
+        Ok(())
+    })
+    .await
+}
+
+/// Grants that come and go until `done`.
+async fn storm(ns: &Namespace, done: &AtomicBool) -> anyhow::Result<()> {
+    ns.secret("a").await?;
+    for number in 0..MOST_GRANTS {
+        if done.load(Relaxed) {
+            return Ok(());
+        }
+        ns.share(&format!("grant-{number}"), &spec(&["a"], "Read", &["bob"])).await?;
+        if let Some(old) = number.checked_sub(20) {
+            ns.grants().delete(&format!("grant-{old}"), &DeleteParams::default()).await?;
+        }
+    }
+    anyhow::bail!("the storm was over too soon")
+}
+
+#[tokio::test]
+async fn a_leader_that_was_stopped_writes_nothing_once_another_has_the_lease() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.install_kinds().await?;
+    let (old_proxy, new_proxy) = (Proxy::start(&cluster).await?, Proxy::start(&cluster).await?);
+    let old = cluster.start_controller_behind(&old_proxy, "controller", &[]).await?;
+    old.leads().await?;
+    let new = cluster.start_controller_behind(&new_proxy, "second-controller", &[]).await?;
+    let wrote = async |proxy: &Proxy, count: usize| {
+        let enough = async || match proxy.numbered().len() {
+            all if all >= count => Ok(()),
+            all => Err(format!("{all}")),
+        };
+        eventually(&format!("{count} writes"), enough).await
+    };
+    cluster
+        .with_namespace(async |ns| {
+            let done = AtomicBool::new(false);
+            let script = async {
+                wrote(&old_proxy, 100).await?;
+                old.signal("STOP")?;
+                new.leads().await?;
+                wrote(&new_proxy, 100).await?;
+                old.signal("CONT")?;
+                eventually("the old leader has heard of it", async || match old.metric("apolo_leading").await {
+                    Ok(Some(0.0)) => Ok(()),
+                    other => Err(format!("{other:?}")),
+                })
+                .await?;
+                wrote(&new_proxy, new_proxy.numbered().len() + 100).await?;
+                done.store(true, Relaxed);
+                anyhow::Ok(())
+            };
+            tokio::try_join!(storm(&ns, &done), script)?;
+            let taken =
+                new_proxy.writes().into_iter().find(|write| write.about.resource == "leases" && write.is_done());
+            let taken = taken.and_then(|write| write.passed).context("the lease was not taken")?;
+            let late: Vec<String> =
+                old_proxy.writes().iter().filter(|write| write.passed > Some(taken)).map(ToString::to_string).collect();
+            // That it looks at the Lease again is how it hears of it.
+            ensure!(late.iter().all(|write| write.contains("leases")), "{late:?}");
+            println!(
+                "{} writes before, {} after, {} of the old one to the Lease",
+                old_proxy.numbered().len(),
+                new_proxy.numbered().len(),
+                late.len()
+            );
+            Ok(())
+        })
+        .await
 }
