@@ -80,6 +80,11 @@ impl ControlPlane {
 }
 
 impl Controller {
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
     /// A value of its metrics, by name and labels as they are shown; none if it is not shown.
     ///
     /// # Errors

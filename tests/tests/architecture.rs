@@ -16,7 +16,7 @@ const TABLE: [(&str, &[&str]); 10] = [
     ("apolo-controller", &["apolo-core", "apolo-api", "apolo-runtime"]),
     ("apolo-secrets", &["apolo-api", "apolo-controller", "apolo-runtime", "apolo-webhook"]),
     ("apolo-cli", &["apolo-core", "apolo-manifest"]),
-    ("apolo-bench", &["apolo-runtime"]),
+    ("apolo-bench", &["apolo-runtime", "apolo-tests"]),
     ("apolo-tests", &[]),
 ];
 

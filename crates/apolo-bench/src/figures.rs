@@ -8,12 +8,12 @@ mod soak;
 mod start;
 
 use std::path::PathBuf;
-use std::{fs, thread};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::attack::Attack;
+use crate::machine::machine;
 use crate::review::{Hook, Review};
 use crate::server::Server;
 use crate::site::{Contender, Site};
@@ -128,16 +128,4 @@ async fn speed(args: &MeasureArgs, site: &Site, reviews: &[Review], typical: &Re
 
 fn find<'a>(reviews: &'a [Review], pod: &str, hook: Hook) -> anyhow::Result<&'a Review> {
     reviews.iter().find(|review| review.pod == pod && review.hook == hook).context("a review is missing")
-}
-
-fn machine() -> anyhow::Result<String> {
-    let cores = thread::available_parallelism()?;
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: Vec<&str> = load.split(' ').take(3).collect();
-    Ok(format!("machine: {cores} cores, load {} (1, 5, 15 minutes)", load.join(" ")))
-}
-
-/// What is being done, on stderr.
-fn say(what: &str) {
-    eprintln!("==> {what}");
 }

@@ -4,6 +4,8 @@
 //! (h2load), [`figures`] (S1 to S5 and R8, printed by `table`). For R8 there are [`attack`] and `honest` clients. Beside
 //! them [`plain`], how the floor serves.
 //!
+//! Apart from these stand [`grants`]: S9 to S11, what the controller costs.
+//!
 //! No figure fails a run: it prints them. Only what keeps it from measuring is an error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
@@ -11,8 +13,10 @@ pub mod attack;
 pub mod capture;
 mod client;
 pub mod figures;
+pub mod grants;
 mod honest;
 mod load;
+mod machine;
 pub mod plain;
 mod review;
 mod server;

@@ -3,6 +3,7 @@
 use apolo_bench::attack::{self, AttackArgs};
 use apolo_bench::capture::{self, CaptureArgs};
 use apolo_bench::figures::{self, MeasureArgs};
+use apolo_bench::grants::{self, GrantsArgs};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,6 +14,8 @@ enum Command {
     Capture(CaptureArgs),
     /// Measures the webhook against the floor with the reviews that were captured, and prints the figures.
     Measure(MeasureArgs),
+    /// Measures the controller against bare writes, and prints the figures; run by `cluster run`.
+    Grants(GrantsArgs),
     /// Attacks a server on this machine's loopback; run by `measure`.
     #[command(hide = true)]
     Attack(AttackArgs),
@@ -26,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
         match command {
             Command::Capture(args) => capture::run(args).await,
             Command::Attack(args) => attack::run(args).await,
+            Command::Grants(args) => grants::run(args).await,
             Command::Measure(args) => figures::run(args).await,
         }
     };

@@ -1,6 +1,7 @@
 //! Medians, spreads and percentiles.
 
 use std::fmt;
+use std::time::Duration;
 
 /// A few measurements of one thing: their median, least and most.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +33,36 @@ impl Spread {
 impl fmt::Display for Spread {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:.2} ({:.2} to {:.2})", self.median, self.least, self.most)
+    }
+}
+
+/// How long many things of a kind took, in ms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Times {
+    /// How many.
+    pub(crate) count: usize,
+    /// Half of them took no longer.
+    pub(crate) p50: f64,
+    /// 99 of a hundred took no longer.
+    pub(crate) p99: f64,
+    /// None took longer.
+    pub(crate) worst: f64,
+}
+
+impl Times {
+    /// Of some times, in any order.
+    pub(crate) fn of(times: Vec<Duration>) -> Self {
+        let mut sorted: Vec<f64> = times.into_iter().map(|time| time.as_secs_f64() * 1e3).collect();
+        sorted.sort_by(f64::total_cmp);
+        let at = |percent| percentile(&sorted, percent);
+        Self { count: sorted.len(), p50: at(50), p99: at(99), worst: at(100) }
+    }
+
+    /// As cells of a table: name, p50, p99, worst, the ratio of its p50 to that of another, goal.
+    pub(crate) fn row(&self, name: &str, floor: Option<&Self>, goal: String) -> Vec<String> {
+        let figure = |time: f64| format!("{time:.1}");
+        let ratio = floor.map(|floor| format!("{:.2}", self.p50 / floor.p50)).unwrap_or_default();
+        vec![name.to_owned(), figure(self.p50), figure(self.p99), figure(self.worst), ratio, goal]
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a process uses: CPU time and memory, as Linux tells them in `/proc`.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -28,6 +29,27 @@ impl Usage {
     /// Of a child that runs.
     pub(crate) fn of(process: &Child) -> anyhow::Result<Self> {
         Ok(Self { id: process.id().context("it has ended")? })
+    }
+
+    /// Of a process by its number.
+    pub(crate) fn of_id(id: u32) -> Self {
+        Self { id }
+    }
+
+    /// Of the one process that was started as this program.
+    pub(crate) fn of_program(program: &Path) -> anyhow::Result<Self> {
+        let is_it = |id: &u32| {
+            let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            line.split(|&byte| byte == 0).next() == Some(program.as_os_str().as_encoded_bytes())
+        };
+        let numbers = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let id = numbers.into_iter().find(is_it).with_context(|| format!("no process is {}", program.display()))?;
+        Ok(Self { id })
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
     }
 
     /// The CPU time that it has used, in user and kernel mode (proc(5): fields 14 and 15 of `stat`).

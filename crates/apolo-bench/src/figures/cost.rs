@@ -1,7 +1,8 @@
 //! S1: CPU time of the server for a request, and by the way the throughput of S3.
 
-use super::{MeasureArgs, Servers, say};
+use super::{MeasureArgs, Servers};
 use crate::load::{Load, WIDE};
+use crate::machine::say;
 use crate::review::Review;
 use crate::site::{Contender, Site};
 use crate::statistics::Spread;

@@ -7,9 +7,10 @@ use anyhow::Context;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use super::{MeasureArgs, say};
+use super::MeasureArgs;
 use crate::attack::Attack;
 use crate::honest::{Honest, Served};
+use crate::machine::say;
 use crate::review::Review;
 use crate::server::Server;
 use crate::site::{Contender, Site};

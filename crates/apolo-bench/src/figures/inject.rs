@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 
-use super::{MeasureArgs, say};
+use super::MeasureArgs;
+use crate::machine::say;
 use crate::site::Site;
 use crate::statistics::Spread;
 use crate::table::{self, row};

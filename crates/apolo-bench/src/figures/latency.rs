@@ -1,7 +1,8 @@
 //! S2: how long answers take.
 
-use super::{MeasureArgs, Servers, say};
+use super::{MeasureArgs, Servers};
 use crate::load::{ALONE, Load, WIDE};
+use crate::machine::say;
 use crate::review::Review;
 use crate::site::Contender;
 use crate::statistics::{Spread, percentile};

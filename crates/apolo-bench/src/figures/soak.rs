@@ -1,8 +1,9 @@
 //! S3: throughput, errors, and whether many requests leave anything behind.
 
 use super::cost::Costs;
-use super::{MeasureArgs, Servers, say};
+use super::{MeasureArgs, Servers};
 use crate::load::{Load, WIDE};
+use crate::machine::say;
 use crate::review::Review;
 use crate::site::Contender;
 use crate::statistics::Spread;

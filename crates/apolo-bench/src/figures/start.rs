@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::{MeasureArgs, say};
+use super::MeasureArgs;
+use crate::machine::say;
 use crate::review::Review;
 use crate::site::{Contender, Site};
 use crate::statistics::Spread;
