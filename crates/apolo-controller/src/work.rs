@@ -1,6 +1,6 @@
 //! All grants: those that are due, so many at a time, for as long as the lease is held.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::apply::ApplyError;
 use crate::events::News;
-use crate::grants::Grants;
+use crate::grants::{Grants, Outcome};
 use crate::key::GrantKey;
 use crate::leader::Held;
 use crate::metrics::ControllerMetrics;
@@ -110,8 +110,8 @@ impl Work {
     }
 
     async fn look(&self, job: &Job) {
-        let now = Timestamp::now();
-        match self.grants.reconcile(&job.key, now).await {
+        let began = Began::now();
+        match self.grants.reconcile(&job.key, began.time).await {
             Ok(outcome) => {
                 self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.key);
                 if outcome.changed {
@@ -119,21 +119,18 @@ impl Work {
                 } else {
                     self.metrics.settled();
                 }
-                self.wake(&job.key, now, outcome.wake, outcome.others);
+                self.wake(&job.key, began, outcome);
             }
             Err(ApplyError::NotHeld(_)) => self.metrics.failed("not-held"),
             Err(error) => self.failed(&job.key, &error),
         }
     }
 
-    fn wake(&self, key: &GrantKey, now: Timestamp, at: Option<Timestamp>, others: BTreeSet<GrantKey>) {
-        others.into_iter().for_each(|key| self.queue.wake(key));
-        if let Some(at) = at {
-            let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-            // A timer that far ahead is not needed: the sweep comes sooner.
-            if left <= SWEEP * 2 {
-                self.queue.wake_at(key.clone(), Instant::now() + left);
-            }
+    fn wake(&self, key: &GrantKey, began: Began, outcome: Outcome) {
+        outcome.others.into_iter().for_each(|key| self.queue.wake(key));
+        // A timer further ahead is not needed: the sweep comes sooner.
+        if let Some(at) = outcome.wake.map(|at| began.until(at)).filter(|at| *at <= began.instant + SWEEP * 2) {
+            self.queue.wake_at(key.clone(), at);
         }
     }
 
@@ -159,5 +156,39 @@ impl Work {
             self.grants.events.tell(News::failure(about, "GrantFailed", why));
         }
         self.queue.wake_at(key.clone(), Instant::now() + pause);
+    }
+}
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy)]
+struct Began {
+    time: Timestamp,
+    instant: Instant,
+}
+
+impl Began {
+    fn now() -> Self {
+        Self { time: Timestamp::now(), instant: Instant::now() }
+    }
+
+    /// When it will be that time; this moment, if it was before.
+    fn until(self, time: Timestamp) -> Instant {
+        self.instant + Duration::try_from(time.duration_since(self.time)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::jiff::SignedDuration;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_grant_expires_on_time_however_long_it_took_to_give_it() {
+        let began = Began::now();
+        advance(Duration::from_secs(3)).await;
+        let expiry = began.time + SignedDuration::from_secs(5);
+        assert_eq!(began.until(expiry), Instant::now() + Duration::from_secs(2));
+        assert_eq!(began.until(began.time - SignedDuration::from_secs(1)), began.instant);
     }
 }
