@@ -17,14 +17,12 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::objects::role_name;
 
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// How long is waited before the API server is asked again.
-const AGAIN: Duration = Duration::from_micros(300);
 
 /// A person, a verb and a secret.
 pub(super) type Asked<'a> = (&'a str, &'a str, &'a str);
@@ -101,7 +99,6 @@ impl Access {
         let began = Instant::now();
         while self.ask(person, verb, secret).await? != allowed {
             ensure!(began.elapsed() < DEADLINE, "{person}: {verb} {secret} does not become {allowed}");
-            sleep(AGAIN).await;
         }
         Ok(Instant::now())
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use apolo_tests::cluster::Cluster;
 use apolo_tests::controller::Controller;
 use tokio::time::sleep;
 
@@ -43,6 +44,7 @@ impl Run {
     }
 
     fn row(&self, name: &str, bare: Option<&Run>, goal: String) -> Vec<String> {
+        say(&format!("{name}: {:.1} s, {:.0} a second", self.took, self.rate()));
         let peak = if self.peak > 0.0 { format!("{:.1}", self.peak) } else { String::new() };
         let each = |seconds: f64| format!("{:.2}", seconds * 1e3 / self.count as f64);
         vec![
@@ -107,15 +109,16 @@ async fn large(args: &GrantsArgs, ground: &Ground, rows: &mut Vec<Vec<String>>) 
     rows.push(run.row(&format!("{} in one namespace", args.most), Some(&floor), goal(&run, &floor)));
     controller.stop().await?;
     rows.push(restart(args.most, ground).await?);
-    clear(ground).await?;
 
-    say(&format!("S11: {} grants in {} namespaces", args.most, args.namespaces));
+    say(&format!("S11: {} grants in {} namespaces, on another control plane", args.most, args.namespaces));
+    let cluster = Cluster::start().await?;
+    let ground = &Ground::new(cluster.folder()).await?;
     let namespaces: Vec<String> = (0..args.namespaces).map(|number| format!("owner-{number}")).collect();
     let each = args.most.div_ceil(args.namespaces);
     fly(
         WIDTH,
-        namespaces.iter().map(|namespace| {
-            let (ground, namespace) = (ground.clone(), namespace.clone());
+        namespaces.into_iter().map(|namespace| {
+            let ground = ground.clone();
             async move {
                 ground.namespace(&namespace, [SECRET.to_owned()].into_iter()).await?;
                 ground.make_in_turn(&namespace, &names(each), SECRET).await
