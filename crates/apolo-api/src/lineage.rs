@@ -14,6 +14,9 @@ use kube::ResourceExt;
 use crate::access::Access;
 use crate::grant::SecretGrant;
 
+/// How many grants a grant may be away from one that stands by itself.
+pub const MOST_LEVELS: usize = 16;
+
 /// The grants of a namespace, by UID.
 pub type Grants<'a> = BTreeMap<&'a str, &'a SecretGrant>;
 
@@ -47,11 +50,46 @@ fn text(grant: &SecretGrant) -> &str {
     grant.annotations().get(GRANTED_VIA).map(String::as_str).unwrap_or_default()
 }
 
-/// Whether a grant stands, among those of its namespace.
+/// Whether a grant stands, among those of its namespace: each of its secrets comes down from a grant that stands by itself, in at
+/// most [`MOST_LEVELS`] steps.
 #[must_use]
 pub fn stands(grant: &SecretGrant, grants: &Grants<'_>, max_access: Access, now: Timestamp) -> bool {
-    let scene = Scene { grants, max_access, now };
-    grant.spec.secrets.iter().all(|secret| scene.is_anchored(grant, secret, &mut BTreeSet::new()))
+    let lets_share = |parent: &SecretGrant, secret: &str| lets_share(parent, secret, max_access, now);
+    grant.spec.secrets.iter().all(|secret| comes_down(grant, secret, grants, lets_share))
+}
+
+/// Level by level, so that the shortest way is found; those that name each other in a circle hold nobody up.
+fn comes_down(
+    grant: &SecretGrant,
+    secret: &str,
+    grants: &Grants<'_>,
+    lets_share: impl Fn(&SecretGrant, &str) -> bool,
+) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut level = vec![grant];
+    for _ in 0..=MOST_LEVELS {
+        if level.iter().any(|grant| stands_by_itself(grant)) {
+            return true;
+        }
+        let parents = level.iter().flat_map(|grant| via(grant)).filter_map(|via| {
+            let (&uid, &parent) = grants.get_key_value(via.uid.as_str())?;
+            (lets_share(parent, secret) && has_subject(parent, &via.subject) && seen.insert(uid)).then_some(parent)
+        });
+        level = parents.collect();
+    }
+    false
+}
+
+/// Whether nobody's grant is needed for it: an owner's, or one whose `share` came from a Role that is not ours.
+#[must_use]
+pub fn stands_by_itself(grant: &SecretGrant) -> bool {
+    text(grant).trim().is_empty()
+}
+
+/// Whether somebody is among the subjects of a grant by this name.
+#[must_use]
+pub fn has_subject(grant: &SecretGrant, subject: &Subject) -> bool {
+    grant.spec.subjects.iter().any(|it| Subject::try_from(it).as_ref() == Ok(subject))
 }
 
 /// Whether a grant has expired: its expiry has come, or had come when it was last looked at, if the clock went back since.
@@ -79,28 +117,6 @@ pub fn lets_share(grant: &SecretGrant, secret: &str, max_access: Access, now: Ti
         && grant.spec.secrets.iter().any(|named| named == secret)
         && !has_expired(grant, now)
         && !is_marked_withdrawn(grant)
-}
-
-struct Scene<'a> {
-    grants: &'a Grants<'a>,
-    max_access: Access,
-    now: Timestamp,
-}
-
-impl<'a> Scene<'a> {
-    /// `seen` are the grants on the way here: those that name each other in a circle hold nobody up.
-    fn is_anchored(&self, grant: &'a SecretGrant, secret: &str, seen: &mut BTreeSet<&'a str>) -> bool {
-        if text(grant).trim().is_empty() {
-            return true;
-        }
-        via(grant).any(|via| {
-            let Some((&uid, &parent)) = self.grants.get_key_value(via.uid.as_str()) else { return false };
-            lets_share(parent, secret, self.max_access, self.now)
-                && parent.spec.subjects.iter().any(|subject| Subject::try_from(subject).as_ref() == Ok(&via.subject))
-                && seen.insert(uid)
-                && self.is_anchored(parent, secret, seen)
-        })
-    }
 }
 
 #[cfg(test)]
@@ -165,6 +181,18 @@ mod tests {
         let mut going = grant("root", &["a"], None);
         going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-25T00:00:00Z")).unwrap();
         assert_eq!(stand(&[going, child]), ["root"]);
+    }
+
+    #[test]
+    fn a_chain_stands_as_long_as_it_may_be_and_the_shortest_way_counts() {
+        let mut chain = vec![grant("0", &["a"], None)];
+        for level in 1..10_000 {
+            chain.push(grant(&level.to_string(), &["a"], Some(&format!("{} bob", level - 1))));
+        }
+        let grants: Grants<'_> = chain.iter().map(|grant| (grant.metadata.uid.as_deref().unwrap(), grant)).collect();
+        let stands = |grant: &SecretGrant| stands(grant, &grants, Access::Manage, now());
+        assert!(stands(&chain[MOST_LEVELS]) && !stands(&chain[MOST_LEVELS + 1]) && !stands(&chain[9_999]));
+        assert!(stands(&grant("short", &["a"], Some("9998 bob\n16 bob\n3 bob"))));
     }
 
     #[test]

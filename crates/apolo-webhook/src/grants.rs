@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use apolo_api::access::Access;
 use apolo_api::grant::{MOST_SECRETS, MOST_SUBJECTS, SecretGrant};
+use apolo_api::lineage::is_marked_withdrawn;
 use apolo_core::requester::Requester;
 use apolo_core::text::expected;
 use apolo_runtime::review::ReviewError;
@@ -83,6 +84,10 @@ async fn decide(change: &Change, webhook: &Webhook) -> Result<Verdict, Unknown> 
     let refusals = authority.refusals();
     Ok(if !refusals.is_empty() {
         Verdict::Refused(refusals.join("\n"))
+    } else if is_marked_withdrawn(&change.grant) {
+        Verdict::Refused(
+            "this grant was withdrawn for good, and stays so however it is changed; make another".to_owned(),
+        )
     } else if Marks::new(&change.requester, authority.via().as_ref()) != Marks::of(&change.grant) {
         Verdict::Refused(marks::CHANGED.to_owned())
     } else {

@@ -19,6 +19,8 @@ const MOST: usize = 10;
 
 /// How many bytes of a name a line tells.
 const LONGEST_NAME: usize = 512;
+/// How many bytes of a reason a line tells.
+const LONGEST_REASON: usize = 4096;
 
 /// Counts decisions and writes their lines.
 #[derive(Debug)]
@@ -66,13 +68,13 @@ impl Decisions {
             verdict = verdict.word(),
             namespace = request.namespace.as_deref().unwrap_or_default(),
             resource = request.resource_name(),
-            name = cut(request.object_name()),
-            user = cut(&request.user_info.username),
+            name = cut(request.object_name(), LONGEST_NAME),
+            user = cut(&request.user_info.username, LONGEST_NAME),
             uid = &*request.uid,
             dry_run = request.dry_run == Some(true),
             operations = if let Verdict::Patched { operations, .. } = verdict { *operations } else { 0 },
             microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            why,
+            why = cut(&why, LONGEST_REASON),
             "decided"
         );
     }
@@ -100,8 +102,8 @@ impl Decisions {
 }
 
 /// The beginning of a name, as much as a line needs.
-fn cut(name: &str) -> &str {
-    name.get(..name.floor_char_boundary(LONGEST_NAME)).unwrap_or_default()
+fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 fn told(mistakes: &Mistakes) -> String {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use apolo_api::grant::SecretGrant;
-use apolo_api::lineage;
+use apolo_api::lineage::{self, MOST_LEVELS};
 use apolo_core::key::Key;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -63,6 +63,14 @@ impl Known {
             Self::Unreadable { metadata, .. } => metadata,
         }
     }
+
+    /// What of a grant matters to those that came from it, and to those that it came from; none where nothing does.
+    fn to_others(&self) -> Option<impl PartialEq + use<'_>> {
+        let Self::Grant(grant) = self else { return None };
+        let marks = grant.status.as_ref().map(|status| (&status.expired, &status.withdrawn));
+        let metadata = &grant.metadata;
+        Some((&metadata.uid, &metadata.annotations, &metadata.deletion_timestamp, &grant.spec, marks))
+    }
 }
 
 impl Namespace {
@@ -90,13 +98,18 @@ impl Namespace {
             return BTreeSet::new();
         }
         let mut names = BTreeSet::from([key.name.clone()]);
+        let concerns_others = before.as_ref().and_then(Known::to_others) != known.as_ref().and_then(Known::to_others);
         if let Some(before) = before {
             self.index(&key.name, &before, false);
-            names.extend(self.relatives(&before));
+            if concerns_others {
+                names.extend(self.relatives(&before));
+            }
         }
         if let Some(known) = known {
             self.index(&key.name, &known, true);
-            names.extend(self.relatives(&known));
+            if concerns_others {
+                names.extend(self.relatives(&known));
+            }
             self.grants.insert(key.name.clone(), known);
         } else {
             self.grants.remove(&key.name);
@@ -133,26 +146,42 @@ impl Namespace {
 
     fn ancestors(&self, grant: &SecretGrant) -> Vec<Arc<SecretGrant>> {
         let mut found: BTreeMap<String, Arc<SecretGrant>> = BTreeMap::new();
-        let mut open: Vec<String> = lineage::via(grant).map(|via| via.uid).collect();
-        while let Some(uid) = open.pop() {
-            let known = self.by_uid.get(&uid).and_then(|name| self.grants.get(name));
-            if let Some(Known::Grant(parent)) = known
-                && found.insert(uid, Arc::clone(parent)).is_none()
-            {
-                open.extend(lineage::via(parent).map(|via| via.uid));
+        let mut level: Vec<String> = lineage::via(grant).map(|via| via.uid).collect();
+        for _ in 0..MOST_LEVELS {
+            let mut above = Vec::new();
+            for uid in level {
+                let known = self.by_uid.get(&uid).and_then(|name| self.grants.get(name));
+                if let Some(Known::Grant(parent)) = known
+                    && found.insert(uid, Arc::clone(parent)).is_none()
+                {
+                    above.extend(lineage::via(parent).map(|via| via.uid));
+                }
             }
+            level = above;
         }
         found.into_values().collect()
     }
 
-    fn relatives(&self, known: &Known) -> Vec<String> {
-        let uid = known.metadata().uid.as_deref().unwrap_or_default();
-        let derived = self.by_via.get(uid).into_iter().flatten();
-        let parents = match known {
-            Known::Grant(grant) => lineage::via(grant).filter_map(|via| self.by_uid.get(&via.uid)).collect(),
-            Known::Unreadable { .. } => Vec::new(),
-        };
-        derived.chain(parents).cloned().collect()
+    /// The names of the grants that came from one, and of those that these came from in their turn: all of them end with it at
+    /// once.
+    fn descendants(&self, known: &Known) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut level = vec![known.metadata().uid.clone().unwrap_or_default()];
+        for _ in 0..MOST_LEVELS {
+            let names: Vec<&String> = level.iter().filter_map(|uid| self.by_via.get(uid)).flatten().collect();
+            let fresh = names.into_iter().filter(|name| found.insert((*name).clone()));
+            let uids = fresh.filter_map(|name| self.grants.get(name)?.metadata().uid.clone());
+            level = uids.collect();
+        }
+        found
+    }
+
+    fn relatives(&self, known: &Known) -> BTreeSet<String> {
+        let mut names = self.descendants(known);
+        if let Known::Grant(grant) = known {
+            names.extend(lineage::via(grant).filter_map(|via| self.by_uid.get(&via.uid)).cloned());
+        }
+        names
     }
 
     fn index(&mut self, name: &str, known: &Known, is_there: bool) {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use apolo_api::access::Access;
 use apolo_api::grant::SecretGrantSpec;
-use apolo_api::lineage::Via;
+use apolo_api::lineage::{MOST_LEVELS, Via};
 use apolo_core::access::{for_shell, shown};
 use apolo_core::key::Key;
 use apolo_core::names::ROLE_PREFIX;
 use apolo_core::subject::Subject;
+use apolo_core::text::quoted;
 use apolo_runtime::review::{Answers, Resource, Right};
 use strum::VariantArray;
 
@@ -16,13 +17,22 @@ use super::parents::{Parents, Sharing};
 use super::{Change, Unknown};
 use crate::Webhook;
 
+/// How many secrets that may not be granted are told.
+const MOST_TOLD: usize = 8;
 /// The verb that lets somebody share.
 const SHARE: &str = "share";
+
+/// The name of the grant by whose Role something is allowed, as RBAC says; none where it is another Role.
+fn role_in(reason: &str) -> Option<&str> {
+    reason.split_once(&format!("of Role \"{ROLE_PREFIX}")).and_then(|(_, rest)| rest.split('"').next())
+}
 
 /// What the author of a grant may give, as the API server says.
 pub(super) struct Authority<'a> {
     spec: &'a SecretGrantSpec,
     namespace: &'a str,
+    /// The name of the grant, where it has one already.
+    itself: &'a str,
     author: Subject,
     answers: Answers,
     /// None for an owner.
@@ -64,18 +74,19 @@ impl<'a> Authority<'a> {
     pub(super) async fn of(change: &'a Change, webhook: &Webhook, rights: Vec<Right>) -> Result<Self, Unknown> {
         let (spec, namespace) = (&change.grant.spec, change.namespace.as_str());
         let answers = webhook.reviews.ask(&change.requester, rights).await?;
+        let itself = change.grant.metadata.name.as_deref().unwrap_or_default();
         let sharing = Sharing {
             requester: &change.requester,
             secrets: &spec.secrets,
             max_access: webhook.max_access,
             now: change.now,
-            itself: change.grant.metadata.name.as_deref().unwrap_or_default(),
+            itself,
         };
         let parents = match answers.allow(&on_secret(SHARE, namespace, None)) {
             true => None,
             false => Some(sharing.parents(&webhook.client, namespace).await.map_err(|it| Unknown::List(Box::new(it)))?),
         };
-        Ok(Self { spec, namespace, author: Subject::of_user_name(&change.requester.name), answers, parents })
+        Ok(Self { spec, namespace, itself, author: Subject::of_user_name(&change.requester.name), answers, parents })
     }
 
     /// The Manage grants by which the author may share, none for an owner.
@@ -87,9 +98,17 @@ impl<'a> Authority<'a> {
     pub(super) fn refusals(&self) -> Vec<String> {
         let name = self.author.to_string();
         if name.is_empty() || name.chars().any(char::is_control) {
-            return vec!["a name that is empty or has control characters cannot be written as who granted it".into()];
+            let mend = "sign in by another name, or let another owner grant it";
+            return vec![format!(
+                "a name that is empty or has control characters cannot be written as who granted it; {mend}"
+            )];
         }
         let mut refusals: Vec<String> = self.spec.secrets.iter().filter_map(|key| self.refusal(key)).collect();
+        if refusals.len() > MOST_TOLD {
+            let more = refusals.len() - MOST_TOLD;
+            refusals.truncate(MOST_TOLD);
+            refusals.push(format!("and {more} more"));
+        }
         if self.spec.access == Access::Manage && !self.answers.allow(&to_create_grants(self.namespace)) {
             refusals.push(format!(
                 "{} may not grant Manage in namespace {}: with it goes create on secretgrants; write access: Write",
@@ -122,12 +141,20 @@ impl<'a> Authority<'a> {
                 "{author} may not grant {access} on secret:/{owner}/{key}: {author} has not {lacking}{mend}"
             ));
         }
-        // A grant that has gone, while Kubernetes does not yet know; or one that has come since the grants were listed.
-        let of_grant =
-            self.answers.reason(&on_secret(SHARE, owner, Some(key))).contains(&format!("Role \"{ROLE_PREFIX}"));
-        let has_no_parent = self.parents.as_ref().is_some_and(|parents| !parents.contains_key(key));
-        (of_grant && has_no_parent)
-            .then(|| format!("the grant by which {author} may share secret:/{owner}/{key} has just changed; try again"))
+        let has_parent = self.parents.as_ref().is_none_or(|parents| parents.contains_key(key));
+        let role = role_in(self.answers.reason(&on_secret(SHARE, owner, Some(key)))).filter(|_| !has_parent)?;
+        if role == self.itself {
+            return Some(format!(
+                "{author} may share secret:/{owner}/{key} by this grant, and a grant does not widen itself; make another grant"
+            ));
+        }
+        // It has gone, and Kubernetes does not know yet; or it has come since the grants were listed.
+        Some(format!(
+            "{author} may not share secret:/{owner}/{key} any more by {}, which has just changed or is {MOST_LEVELS} grants away from \
+             an owner's; try again{}",
+            quoted(role),
+            self.command(key).replace(". Its", ", or its")
+        ))
     }
 
     /// A grant some of whose secrets are shared by Manage grants, and others by a Role that is not ours, could not say so.
@@ -173,6 +200,7 @@ mod tests {
         let authority = Authority {
             spec,
             namespace: "alice",
+            itself: "itself",
             author: Subject::User("bob".into()),
             answers: has.iter().map(|(verb, key)| (on_secret(verb, "alice", Some(key)), answer.clone())).collect(),
             parents: parents.map(|keys| keys.iter().map(|&key| (key.to_owned(), BTreeSet::new())).collect()),
@@ -213,7 +241,14 @@ mod tests {
         assert!(told(&use_a, &has, "secretgrant:x", None).is_empty(), "an owner");
         assert_eq!(
             told(&use_a, &has, "secretgrant:x", Some(&[])),
-            ["the grant by which bob may share secret:/alice/a has just changed; try again"]
+            [
+                "bob may not share secret:/alice/a any more by \"x\", which has just changed or is 16 grants away from an owner's; \
+                 try again, or its owner can run: apolo share secret:a bob manage --kubectl-only -n alice"
+            ]
+        );
+        assert_eq!(
+            told(&use_a, &has, "secretgrant:itself", Some(&[])),
+            ["bob may share secret:/alice/a by this grant, and a grant does not widen itself; make another grant"]
         );
     }
 
