@@ -438,27 +438,6 @@ async fn nothing_of_kube_system_or_of_our_own_namespace_is_granted() -> anyhow::
     .await
 }
 
-#[tokio::test]
-async fn a_role_that_was_there_before_is_not_bound() -> anyhow::Result<()> {
-    namespace::with_namespace(async |ns| {
-        let scene = Scene::new(ns).await?;
-        scene
-            .ns
-            .create(&json!({
-                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "secretgrant:made"},
-                "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
-            }))
-            .await?;
-        scene.act(&scene.bob, "made", &Act::Create(to_carol(&["a"], "Read"))).await?;
-        scene.ns.stands("made", "NameConflict").await?;
-        let bindings: Api<k8s_openapi::api::rbac::v1::RoleBinding> = scene.ns.api();
-        assert!(bindings.get_opt("secretgrant:made").await?.is_none());
-        scene.stands("another", &scene.bob, &to_carol(&["a"], "Read")).await?;
-        Ok(())
-    })
-    .await
-}
-
 /// Shapes that the schema refuses are told in its words: the hook, which comes first, says nothing of them.
 #[tokio::test]
 async fn what_is_out_of_form_is_refused_by_the_schema() -> anyhow::Result<()> {

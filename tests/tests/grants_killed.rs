@@ -237,10 +237,13 @@ async fn a_controller_that_is_killed_around_any_write_leaves_nothing_that_the_ne
 async fn the_oracle_sees_access_that_no_grant_gives() -> anyhow::Result<()> {
     with_namespace(async |ns| {
         prepare(&ns, &[Create("one", &["a"], "Read", &["bob"])]).await?;
+        let rbac = "rbac.authorization.k8s.io";
+        let rules = json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["a"], "verbs": ["get", "use"]}]);
+        ns.create(&json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": {"name": "planted"}, "rules": rules})).await?;
         let planted = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "planted"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "secretgrant:one"},
-            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "carol"}],
+            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": {"name": "planted"},
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "planted"},
+            "subjects": [{"apiGroup": rbac, "kind": "User", "name": "carol"}],
         });
         ns.create(&planted).await?;
         eventually("carol has access", async || {

@@ -4,7 +4,9 @@
 
 use anyhow::{Context, ensure};
 use apolo_tests::{
-    controller::ACCOUNT,
+    cluster::Cluster,
+    command,
+    controller::{ACCOUNT, Controller},
     eventually::eventually,
     namespace::{self, with_namespace},
     webhook::RELEASE,
@@ -15,6 +17,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 /// What makes a Role or RoleBinding: its rules or subjects and role, our label and its owner.
 fn content(object: &impl serde::Serialize) -> anyhow::Result<Value> {
@@ -24,72 +27,153 @@ fn content(object: &impl serde::Serialize) -> anyhow::Result<Value> {
     Ok(whole)
 }
 
+/// A control plane whose API server lets others write the Roles of grants, as one does where the policy came later.
+async fn without_the_policy() -> anyhow::Result<&'static Cluster> {
+    static SHARED: OnceCell<(Cluster, Controller)> = OnceCell::const_new();
+    let start = async || {
+        let cluster = Cluster::start().await?;
+        cluster.install_kinds().await?;
+        let policy = ["delete", "validatingadmissionpolicybinding", "apolo-secrets-grant-roles"];
+        let deleted = command::run(cluster.kubectl(policy), "").await?;
+        ensure!(deleted.status.success(), "{}", deleted.stderr);
+        eventually("the policy is not in force", async || {
+            let role = ["create", "role", "secretgrant:a", "--verb=get", "--resource=pods", "--dry-run=server"];
+            let created = command::run(cluster.kubectl(role), "").await.map_err(|error| error.to_string())?;
+            if created.status.success() { Ok(()) } else { Err(created.stderr) }
+        })
+        .await?;
+        let controller = cluster.start_controller("controller", &[]).await?;
+        controller.leads().await?;
+        anyhow::Ok((cluster, controller))
+    };
+    Ok(&SHARED.get_or_try_init(start).await?.0)
+}
+
 #[tokio::test]
-async fn drift_is_mended() -> anyhow::Result<()> {
+async fn nobody_else_writes_or_binds_the_role_of_a_grant() -> anyhow::Result<()> {
     with_namespace(async |ns| {
-        ns.secret("secret-password").await?;
-        ns.share("shared", &json!({})).await?;
-        ns.stands("shared", "Granted").await?;
+        // One that gives nothing yet, so that Kubernetes itself lets anybody bind to its Role.
+        ns.share("shared", &json!({"secrets": ["later"]})).await?;
+        ns.stands("shared", "SecretNotFound").await?;
         let name = "secretgrant:shared";
-        let (roles, bindings) = (ns.api::<Role>(), ns.api::<RoleBinding>());
-        let made = (content(&roles.get(name).await?)?, content(&bindings.get(name).await?)?);
-        let mended = async |what: &str| {
-            let now = async || anyhow::Ok((content(&roles.get(name).await?)?, content(&bindings.get(name).await?)?));
-            eventually(what, async || match now().await {
-                Ok(now) if now == made => Ok(()),
-                other => Err(format!("{other:?}")),
-            })
-            .await
+        let rbac = "rbac.authorization.k8s.io";
+        let role = |metadata: Value| json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": metadata, "rules": []});
+        let binding = |name: &str, role: &str| {
+            json!({"apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": {"name": name},
+                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": role},
+                "subjects": [{"apiGroup": rbac, "kind": "User", "name": "mallory"}]})
         };
-        let merge = PatchParams::default();
-        let rules = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}]);
-        roles.patch(name, &merge, &Patch::Merge(json!({"rules": rules}))).await?;
-        mended("its rules").await?;
-        bindings.patch(name, &merge, &Patch::Merge(json!({"subjects": null}))).await?;
-        mended("its subjects").await?;
-        for metadata in [json!({"labels": null}), json!({"ownerReferences": null})] {
-            roles.patch(name, &merge, &Patch::Merge(json!({"metadata": metadata}))).await?;
-            mended("the metadata of the Role").await?;
-            bindings.patch(name, &merge, &Patch::Merge(json!({"metadata": metadata}))).await?;
-            mended("the metadata of the RoleBinding").await?;
+        let says = "are those of grants, which apolo's controller writes and binds";
+        for (what, refused, twin) in [
+            ("a Role of the name", role(json!({"name": "secretgrant:a"})), role(json!({"name": "secretgrants:a"}))),
+            ("a RoleBinding of the name", binding("secretgrant:b", "b"), binding("secretgrants:b", "b")),
+            ("a RoleBinding to it", binding("evil", name), binding("good", "shared")),
+            (
+                "our label",
+                role(json!({"name": "labelled", "labels": {"secrets.apolo.us/grant-uid": "7"}})),
+                role(json!({"name": "labelled", "labels": {"example.com/grant-uid": "7"}})),
+            ),
+        ] {
+            let said = ns.create(&refused).await.err().with_context(|| format!("{what}: it was done"))?;
+            let said = format!("{:#}", anyhow::Error::from(said));
+            ensure!(said.contains(says), "{what}: {said}");
+            ns.create(&twin).await.with_context(|| format!("the twin of {what}"))?;
         }
-        roles.delete(name, &DeleteParams::default()).await?;
-        mended("the Role is there again").await?;
-        bindings.delete(name, &DeleteParams::default()).await?;
-        mended("the RoleBinding is there again").await?;
+        let (roles, bindings) = (ns.api::<Role>(), ns.api::<RoleBinding>());
+        let merge = PatchParams::default();
+        let patch = |patch: Value| Patch::Merge(patch);
+        let rules = json!({"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]});
+        let subjects = json!({"subjects": [{"apiGroup": rbac, "kind": "User", "name": "mallory"}]});
+        let adopted = json!({"metadata": {"labels": {"secrets.apolo.us/grant-uid": "7"}}});
+        for (what, said) in [
+            ("its rules", roles.patch(name, &merge, &patch(rules)).await.err()),
+            ("its subjects", bindings.patch(name, &merge, &patch(subjects)).await.err()),
+            ("a label of its", roles.patch(name, &merge, &patch(json!({"metadata": {"labels": null}}))).await.err()),
+            ("our label, later", roles.patch("labelled", &merge, &patch(adopted)).await.err()),
+        ] {
+            let said = said.with_context(|| format!("{what} changed"))?.to_string();
+            ensure!(said.contains(says), "{what}: {said}");
+        }
+        let ownerless = json!({"metadata": {"ownerReferences": null}});
+        roles.patch(name, &merge, &patch(ownerless)).await.context("as the garbage collector does")?;
+        roles.patch("labelled", &merge, &patch(json!({"metadata": {"labels": {"a": "b"}}}))).await?;
         Ok(())
     })
     .await
 }
 
 #[tokio::test]
+async fn drift_is_mended() -> anyhow::Result<()> {
+    without_the_policy()
+        .await?
+        .with_namespace(async |ns| {
+            ns.secret("secret-password").await?;
+            ns.share("shared", &json!({})).await?;
+            ns.stands("shared", "Granted").await?;
+            let name = "secretgrant:shared";
+            let (roles, bindings) = (ns.api::<Role>(), ns.api::<RoleBinding>());
+            let made = (content(&roles.get(name).await?)?, content(&bindings.get(name).await?)?);
+            let mended = async |what: &str| {
+                let now =
+                    async || anyhow::Ok((content(&roles.get(name).await?)?, content(&bindings.get(name).await?)?));
+                eventually(what, async || match now().await {
+                    Ok(now) if now == made => Ok(()),
+                    other => Err(format!("{other:?}")),
+                })
+                .await
+            };
+            let merge = PatchParams::default();
+            let rules = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}]);
+            roles.patch(name, &merge, &Patch::Merge(json!({"rules": rules}))).await?;
+            mended("its rules").await?;
+            bindings.patch(name, &merge, &Patch::Merge(json!({"subjects": null}))).await?;
+            mended("its subjects").await?;
+            for metadata in [json!({"labels": null}), json!({"ownerReferences": null})] {
+                roles.patch(name, &merge, &Patch::Merge(json!({"metadata": metadata}))).await?;
+                mended("the metadata of the Role").await?;
+                bindings.patch(name, &merge, &Patch::Merge(json!({"metadata": metadata}))).await?;
+                mended("the metadata of the RoleBinding").await?;
+            }
+            roles.delete(name, &DeleteParams::default()).await?;
+            mended("the Role is there again").await?;
+            bindings.delete(name, &DeleteParams::default()).await?;
+            mended("the RoleBinding is there again").await?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
 async fn an_object_of_that_name_that_is_not_its_own_is_never_touched() -> anyhow::Result<()> {
-    with_namespace(async |ns| {
-        ns.secret("secret-password").await?;
-        let rbac = "rbac.authorization.k8s.io/v1";
-        let role = json!({"apiVersion": rbac, "kind": "Role", "metadata": {"name": "secretgrant:role"}, "rules": []});
-        let binding = json!({
-            "apiVersion": rbac, "kind": "RoleBinding", "metadata": {"name": "secretgrant:binding"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        });
-        let before = [ns.create(&role).await?, ns.create(&binding).await?];
-        for (name, kind) in [("role", "Role"), ("binding", "RoleBinding")] {
-            ns.share(name, &json!({})).await?;
-            let status = ns.stands(name, "NameConflict").await?;
-            let message = status["conditions"][0]["message"].as_str().context("no message")?;
-            assert!(message.ends_with(&format!(": {kind} \"secretgrant:{name}\"")), "{message}");
-        }
-        let (roles, bindings) = (ns.api::<Role>(), ns.api::<RoleBinding>());
-        let after = [
-            roles.get("secretgrant:role").await?.resource_version(),
-            bindings.get("secretgrant:binding").await?.resource_version(),
-        ];
-        assert_eq!(before.map(|object| object.resource_version()), after);
-        assert!(bindings.get_opt("secretgrant:role").await?.is_none(), "our binding is to somebody else's Role");
-        assert!(roles.get_opt("secretgrant:binding").await?.is_none(), "a Role without a binding of ours");
-        Ok(())
-    })
-    .await
+    without_the_policy()
+        .await?
+        .with_namespace(async |ns| {
+            ns.secret("secret-password").await?;
+            let rbac = "rbac.authorization.k8s.io/v1";
+            let role =
+                json!({"apiVersion": rbac, "kind": "Role", "metadata": {"name": "secretgrant:role"}, "rules": []});
+            let binding = json!({
+                "apiVersion": rbac, "kind": "RoleBinding", "metadata": {"name": "secretgrant:binding"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            });
+            let before = [ns.create(&role).await?, ns.create(&binding).await?];
+            for (name, kind) in [("role", "Role"), ("binding", "RoleBinding")] {
+                ns.share(name, &json!({})).await?;
+                let status = ns.stands(name, "NameConflict").await?;
+                let message = status["conditions"][0]["message"].as_str().context("no message")?;
+                assert!(message.ends_with(&format!(": {kind} \"secretgrant:{name}\"")), "{message}");
+            }
+            let (roles, bindings) = (ns.api::<Role>(), ns.api::<RoleBinding>());
+            let after = [
+                roles.get("secretgrant:role").await?.resource_version(),
+                bindings.get("secretgrant:binding").await?.resource_version(),
+            ];
+            assert_eq!(before.map(|object| object.resource_version()), after);
+            assert!(bindings.get_opt("secretgrant:role").await?.is_none(), "our binding is to somebody else's Role");
+            assert!(roles.get_opt("secretgrant:binding").await?.is_none(), "a Role without a binding of ours");
+            Ok(())
+        })
+        .await
 }
 
 #[tokio::test]
