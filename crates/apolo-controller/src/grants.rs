@@ -2,6 +2,8 @@
 //!
 //! At no time does anybody have access that neither the grant before nor the grant now gives: a binding goes before its role, a
 //! role comes before its binding, and where both change, subjects that are no longer meant lose the old role before it changes.
+//! The status comes last, and where others wait for access, after theirs; but not that of a grant that gives nothing, for by it
+//! is remembered that it has expired or was withdrawn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +48,8 @@ pub struct Outcome {
     pub wake: Option<Timestamp>,
     /// Which others are to be looked at because of this.
     pub others: BTreeSet<GrantKey>,
+    /// Whether its status is still to be written.
+    pub words: bool,
 }
 
 /// Why a grant's Role and RoleBinding are not there.
@@ -62,11 +66,16 @@ impl From<ApplyError> for Failure {
 }
 
 impl Grants {
-    /// Makes of a grant what it should be at the instant `now`.
+    /// Makes of a grant what it should be at the instant `now`; with `access_only` without the status of one that is in force.
     ///
     /// # Errors
     /// When something could not be written; it is to be tried again.
-    pub async fn reconcile(&self, key: &GrantKey, now: Timestamp) -> Result<Outcome, ApplyError> {
+    pub async fn reconcile(
+        &self,
+        key: &GrantKey,
+        now: Timestamp,
+        access_only: impl Fn() -> bool,
+    ) -> Result<Outcome, ApplyError> {
         let seen = self.store.see(key);
         let mut outcome = Outcome::default();
         let grant = match &seen.grant {
@@ -88,12 +97,17 @@ impl Grants {
                     outcome.changed = self.withdraw(key, &self.store.see(key)).await?;
                     let details = format!("{kind} \"{}\"", role_name(&key.name));
                     desired.status = Some(name_conflict(&grant, details, &self.terms, now));
+                    desired.rbac = None;
                     desired.wake = now.checked_add(CONFLICT_AGAIN).ok();
                 }
             },
         }
         outcome.wake = desired.wake;
-        if let Some(status) = &desired.status {
+        if let Some(status) = desired.status.as_ref().filter(|status| grant.status.as_ref() != Some(status)) {
+            if outcome.changed && desired.rbac.is_some() && access_only() {
+                outcome.words = true;
+                return Ok(outcome);
+            }
             outcome.changed |= self.tell(key, &grant, status, &mut outcome.others).await?;
         }
         Ok(outcome)
@@ -264,7 +278,7 @@ impl Grants {
         }
     }
 
-    /// Writes the status of a grant if it is another, and tells of a reason that is new.
+    /// Writes the status of a grant, and tells of a reason that is new.
     async fn tell(
         &self,
         key: &GrantKey,
@@ -272,9 +286,6 @@ impl Grants {
         status: &SecretGrantStatus,
         others: &mut BTreeSet<GrantKey>,
     ) -> Result<bool, ApplyError> {
-        if grant.status.as_ref() == Some(status) {
-            return Ok(false);
-        }
         let uid = grant.uid().unwrap_or_default();
         if let Some(stored) = self.writer.status(key, &uid, status).await? {
             others.extend(self.store.put_grant(Ok(stored)));

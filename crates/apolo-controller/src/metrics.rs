@@ -53,7 +53,11 @@ impl ControllerMetrics {
             leading: Gauge::default(),
         };
         let of = &metrics;
-        registry.register("reconciles", "Grants looked at: settled, changed, failed", of.reconciles.clone());
+        registry.register(
+            "reconciles",
+            "Grants looked at: settled, changed, told (its status alone), failed",
+            of.reconciles.clone(),
+        );
         registry.register("controller_errors", "What failed, by kind", of.errors.clone());
         registry.register("writes", "Requests that write, by operation and object", of.writes.clone());
         let help = "Time from when a grant was due until what it needs was written";
@@ -73,6 +77,11 @@ impl ControllerMetrics {
     pub fn changed(&self, took: Duration) {
         self.reconcile("changed");
         self.effect.observe(took.as_secs_f64());
+    }
+
+    /// A grant was looked at, and only its status was still to be written.
+    pub fn told(&self) {
+        self.reconcile("told");
     }
 
     /// A grant was looked at in vain.

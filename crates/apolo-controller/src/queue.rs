@@ -1,4 +1,6 @@
 //! Which grants are to be looked at, and when: each once, however often it is asked for, and never twice at the same time.
+//!
+//! Those of which only the status is still to be written wait behind all that are due: access comes before words.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,6 +9,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::key::GrantKey;
+
+/// How many grants are handed out before one whose status waits, so that words come also while grants never end.
+const BEFORE_WORDS: u32 = 7;
 
 /// The grants that wait.
 #[derive(Debug, Default)]
@@ -22,6 +27,8 @@ pub struct Job {
     pub key: GrantKey,
     /// Since when it has been due.
     pub since: Instant,
+    /// Whether only its status was still to be written.
+    pub words: bool,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +36,9 @@ struct State {
     due: BTreeSet<(Instant, GrantKey)>,
     at: HashMap<GrantKey, Instant>,
     running: HashSet<GrantKey>,
+    words: BTreeSet<(Instant, GrantKey)>,
+    /// How many were handed out since the last whose status waited.
+    since_words: u32,
 }
 
 impl Queue {
@@ -51,6 +61,18 @@ impl Queue {
         state.due.insert((at, key));
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// The status of a grant is to be written when no grant is due.
+    pub fn wake_for_words(&self, key: GrantKey) {
+        self.lock().words.insert((Instant::now(), key));
+        self.changed.notify_one();
+    }
+
+    /// Whether grants are due that are not being looked at.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.lock().due.first().is_some_and(|(at, _)| *at <= Instant::now())
     }
 
     /// The next grant that is due. Only one may wait here at a time.
@@ -82,7 +104,7 @@ impl Queue {
     pub fn length(&self) -> usize {
         let now = Instant::now();
         let state = self.lock();
-        state.running.len() + state.due.iter().take_while(|(at, _)| *at <= now).count()
+        state.running.len() + state.words.len() + state.due.iter().take_while(|(at, _)| *at <= now).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -93,19 +115,34 @@ impl Queue {
 impl State {
     /// A job that is due; otherwise when there will be one, if nothing changes.
     fn take(&mut self, now: Instant) -> Result<Job, Option<Instant>> {
-        let mut free = self.due.iter().filter(|(_, key)| !self.running.contains(key));
-        let Some((since, key)) = free.next().cloned() else { return Err(None) };
-        if since > now {
-            return Err(Some(since));
+        let next = self.free(&self.due);
+        let is_due = next.as_ref().is_some_and(|(since, _)| *since <= now);
+        let words = if is_due && self.since_words < BEFORE_WORDS { None } else { self.free(&self.words) };
+        let (since, key, for_words) = match (words, next) {
+            (Some((since, key)), _) => (since, key, true),
+            (None, Some((since, key))) if is_due => (since, key, false),
+            (None, next) => return Err(next.map(|(at, _)| at)),
+        };
+        if for_words {
+            self.words.remove(&(since, key.clone()));
+            self.since_words = 0;
+        } else {
+            self.due.remove(&(since, key.clone()));
+            self.at.remove(&key);
+            self.since_words = self.since_words.saturating_add(1);
         }
-        self.due.remove(&(since, key.clone()));
-        self.at.remove(&key);
         self.running.insert(key.clone());
-        Ok(Job { key, since })
+        Ok(Job { key, since, words: for_words })
+    }
+
+    /// The first that is not being looked at.
+    fn free(&self, waiting: &BTreeSet<(Instant, GrantKey)>) -> Option<(Instant, GrantKey)> {
+        waiting.iter().find(|(_, key)| !self.running.contains(key)).cloned()
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use std::time::Duration;
@@ -126,6 +163,27 @@ mod tests {
         assert_eq!(queue.take().await.key, key("b"));
         queue.done(&key("a"));
         assert_eq!(queue.take().await.key, key("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn words_come_when_no_grant_is_due_and_after_seven_that_are() {
+        let queue = Queue::default();
+        queue.wake_for_words(key("first"));
+        queue.wake_for_words(key("second"));
+        queue.wake_at(key("later"), Instant::now() + Duration::from_secs(9));
+        assert!(!queue.is_behind());
+        let grants: Vec<GrantKey> = (0..8).map(|number| key(&number.to_string())).collect();
+        grants.iter().for_each(|grant| queue.wake(grant.clone()));
+        assert!(queue.is_behind());
+        for grant in &grants[..7] {
+            let job = queue.take().await;
+            assert!(!job.words && job.key == *grant, "{job:?}");
+        }
+        let job = queue.take().await;
+        assert!(job.words && job.key == key("first"), "{job:?}");
+        assert_eq!(queue.take().await.key, grants[7]);
+        assert_eq!(queue.take().await.key, key("second"));
+        assert_eq!(queue.take().await.key, key("later"));
     }
 
     #[tokio::test(start_paused = true)]

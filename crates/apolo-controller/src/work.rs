@@ -23,6 +23,8 @@ use crate::sweep::sweep;
 
 /// How many grants are worked on at once: more make it hardly faster, and each of them much slower.
 const WIDTH: usize = 16;
+/// The same while others wait, so that who sends grants without pause, and has as much of the API server, does not run away.
+const WIDTH_BEHIND: usize = 32;
 /// How often all that bears our label is looked for.
 const SWEEP: Duration = Duration::from_secs(30);
 /// How long the first pause after a failure is, and the longest.
@@ -55,7 +57,7 @@ impl Work {
         let mut running = JoinSet::new();
         let jobs = async {
             loop {
-                if running.len() >= WIDTH {
+                while running.len() >= self.width() {
                     running.join_next().await;
                 }
                 let job = self.queue.take().await;
@@ -70,6 +72,10 @@ impl Work {
         }
         let ended = async { while running.join_next().await.is_some() {} };
         let _in_time = timeout(GRACE, ended).await;
+    }
+
+    fn width(&self) -> usize {
+        if self.queue.is_behind() { WIDTH_BEHIND } else { WIDTH }
     }
 
     /// At each election, and every so often: what the watches have missed.
@@ -111,13 +117,13 @@ impl Work {
 
     async fn look(&self, job: &Job) {
         let began = Began::now();
-        match self.grants.reconcile(&job.key, began.time).await {
+        match self.grants.reconcile(&job.key, began.time, || self.queue.is_behind()).await {
             Ok(outcome) => {
                 self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.key);
-                if outcome.changed {
-                    self.metrics.changed(job.since.elapsed());
-                } else {
-                    self.metrics.settled();
+                match (outcome.changed, job.words) {
+                    (true, false) => self.metrics.changed(job.since.elapsed()),
+                    (true, true) => self.metrics.told(),
+                    (false, _) => self.metrics.settled(),
                 }
                 self.wake(&job.key, began, outcome);
             }
@@ -128,6 +134,9 @@ impl Work {
 
     fn wake(&self, key: &GrantKey, began: Began, outcome: Outcome) {
         outcome.others.into_iter().for_each(|key| self.queue.wake(key));
+        if outcome.words {
+            self.queue.wake_for_words(key.clone());
+        }
         // A timer further ahead is not needed: the sweep comes sooner.
         if let Some(at) = outcome.wake.map(|at| began.until(at)).filter(|at| *at <= began.instant + SWEEP * 2) {
             self.queue.wake_at(key.clone(), at);
