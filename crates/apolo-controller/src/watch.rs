@@ -78,7 +78,10 @@ impl Watches {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        let stream = watcher(Api::<K>::all(self.client.clone()), config).backoff(Pauses(FIRST_PAUSE));
+        // Who manages which field is most of an object, and nothing to us.
+        let stream = watcher(Api::<K>::all(self.client.clone()), config)
+            .backoff(Pauses(FIRST_PAUSE))
+            .modify(|object| object.meta_mut().managed_fields = None);
         pin_mut!(stream);
         let mut all = Vec::new();
         while let Some(event) = stream.next().await {
