@@ -16,6 +16,7 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::apply::Object;
 use crate::key::GrantKey;
@@ -80,7 +81,7 @@ impl Watches {
     {
         // Who manages which field is most of an object, and nothing to us.
         let stream = watcher(Api::<K>::all(self.client.clone()), config)
-            .backoff(Pauses(FIRST_PAUSE))
+            .backoff(Pauses::default())
             .modify(|object| object.meta_mut().managed_fields = None);
         pin_mut!(stream);
         let mut all = Vec::new();
@@ -112,23 +113,29 @@ impl Watches {
     }
 }
 
-/// Pauses that double until they are long enough: kube's own grow to half a minute.
-struct Pauses(Duration);
+/// Pauses that double until they are long enough, and begin anew for a watch that has lasted: kube's own grow to half a minute.
+#[derive(Default)]
+struct Pauses {
+    next: Duration,
+    /// When the last one ended, or will.
+    ended: Option<Instant>,
+}
 
 impl Iterator for Pauses {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        let lasted = self.ended.is_none_or(|ended| ended.elapsed() > LONGEST_PAUSE);
+        let pause = if lasted { FIRST_PAUSE } else { self.next };
+        self.next = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        self.ended = Some(Instant::now() + pause);
         Some(pause)
     }
 }
 
 impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = FIRST_PAUSE;
-    }
+    // Asked for whenever a watch says anything, also that it begins, which it says each time before it fails to list what there is.
+    fn reset(&mut self) {}
 }
 
 impl Keep<DeserializeGuard<SecretGrant>> for Store {
@@ -185,4 +192,33 @@ impl<K: Object + Content> Keep<K> for OfKind<'_> {
 /// The grant that a Role or RoleBinding is about.
 pub(crate) fn key_of(object: &impl ResourceExt) -> Option<GrantKey> {
     GrantKey::of_role(&object.namespace()?, &object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use kube::runtime::utils::StreamBackoff;
+
+    /// Such a watch says each time that it begins, and then that it failed.
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_does_not_come_to_list_what_there_is_tries_less_and_less_often() {
+        let failing = stream::iter((0..).map(|step| if step % 2 == 0 { Ok("begins") } else { Err("fails") }));
+        let mut watch = Box::pin(StreamBackoff::new(failing, Pauses::default()));
+        let began = Instant::now();
+        let mut failures = 0;
+        while began.elapsed() < Duration::from_secs(60) {
+            failures += usize::from(watch.next().await.is_some_and(|step| step.is_err()));
+        }
+        assert!((16..=25).contains(&failures), "{failures} times in a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_lasted_is_begun_again_at_once() {
+        let mut pauses = Pauses::default();
+        let first = pauses.next();
+        assert!(pauses.next() > first);
+        tokio::time::advance(LONGEST_PAUSE * 2).await;
+        assert_eq!(pauses.next(), first);
+    }
 }
