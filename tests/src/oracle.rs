@@ -2,7 +2,7 @@
 //! authorizers. Nothing here knows of the controller.
 #![allow(clippy::indexing_slicing, reason = "what a JSON object does not have is null")]
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::try_join_all;
 use k8s_openapi::{
@@ -19,7 +19,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::namespace::Namespace;
+use crate::{
+    eventually::{NotYet, within},
+    namespace::Namespace,
+};
 
 /// The verbs of each access, from the least on.
 const LEVELS: [(&str, &[&str]); 4] = [
@@ -86,6 +89,39 @@ impl Namespace {
             Ok::<_, kube::Error>(allowed.then(|| (user.to_owned(), verb.to_owned(), secret.to_owned())))
         });
         Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+    }
+
+    /// Waits until there is exactly what should be: the access of these users to these Secrets, Roles, RoleBindings, and each
+    /// grant's status of its present generation; and no grant will expire.
+    ///
+    /// # Errors
+    /// When it is not so by the deadline.
+    pub async fn rests(&self, deadline: Duration, users: &[&str], secrets: &[&str]) -> Result<(), NotYet> {
+        within(deadline, "there is exactly what should be", async || match self.unrest(users, secrets).await {
+            Ok(None) => Ok(()),
+            Ok(Some(unrest)) => Err(unrest),
+            Err(error) => Err(error.to_string()),
+        })
+        .await
+    }
+
+    /// What is not as it should be.
+    async fn unrest(&self, users: &[&str], secrets: &[&str]) -> Result<Option<String>, kube::Error> {
+        for grant in self.grants().list(&ListParams::default()).await? {
+            let status = &grant.data["status"];
+            let expires = grant.data["spec"]["expiresAt"].is_string();
+            let is_seen = status["observedGeneration"].as_i64() == grant.metadata.generation;
+            if !is_seen || (expires && status["conditions"][0]["reason"] != "Expired") {
+                return Ok(Some(format!("{} is {status}", grant.name_any())));
+            }
+        }
+        let due = self.due().await?;
+        let objects = self.owned().await?;
+        if objects.iter().any(|objects| *objects != due.objects) {
+            return Ok(Some(format!("{objects:?} instead of {:?}", due.objects)));
+        }
+        let access = self.access(users, secrets).await?;
+        Ok((access != due.access).then(|| format!("{access:?} instead of {:?}", due.access)))
     }
 
     /// The names of the Roles, and of the RoleBindings, that bear the label of the controller.

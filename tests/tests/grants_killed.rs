@@ -2,16 +2,13 @@
 //! grants before nor the grants now give, and when the next controller has run there is exactly what they give.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::{
-    collections::BTreeSet,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use anyhow::{Context, ensure};
 use apolo_tests::{
     cluster::Cluster,
     controller::Controller,
-    eventually::eventually,
+    eventually::{DEADLINE, NotYet, eventually},
     grants::grant,
     namespace::{Namespace, with_namespace},
     oracle::Access,
@@ -151,7 +148,7 @@ async fn prepare(ns: &Namespace, before: &[Step]) -> anyhow::Result<()> {
         ns.secret(name).await?;
     }
     take(ns, before).await?;
-    rests(ns).await
+    Ok(rests(ns).await?)
 }
 
 async fn take(ns: &Namespace, steps: &[Step]) -> anyhow::Result<()> {
@@ -184,29 +181,8 @@ fn spec(secrets: &[&str], access: &str, users: &[&str]) -> Value {
     json!({"secrets": secrets, "access": access, "subjects": subjects})
 }
 
-/// Waits until there is exactly what should be: access, Roles, RoleBindings, and each grant's status of its present generation;
-/// and no grant will expire.
-async fn rests(ns: &Namespace) -> anyhow::Result<()> {
-    let is_so = async || -> anyhow::Result<()> {
-        for grant in ns.grants().list(&Default::default()).await? {
-            let status = &grant.data["status"];
-            let expiry = grant.data["spec"]["expiresAt"].as_str().is_some();
-            let (reason, observed) = (&status["conditions"][0]["reason"], status["observedGeneration"].as_i64());
-            ensure!(
-                observed == grant.metadata.generation && (!expiry || reason == "Expired"),
-                "{} is {status}",
-                grant.name_any()
-            );
-        }
-        let due = ns.due().await?;
-        let objects: [BTreeSet<String>; 2] = ns.owned().await?;
-        ensure!(objects.iter().all(|objects| *objects == due.objects), "{objects:?} instead of {:?}", due.objects);
-        let access = ns.access(&USERS, &SECRETS).await?;
-        ensure!(access == due.access, "{access:?} instead of {:?}", due.access);
-        Ok(())
-    };
-    Ok(eventually("there is exactly what should be", async || is_so().await.map_err(|error| format!("{error:#}")))
-        .await?)
+async fn rests(ns: &Namespace) -> Result<(), NotYet> {
+    ns.rests(DEADLINE, &USERS, &SECRETS).await
 }
 
 #[tokio::test]
