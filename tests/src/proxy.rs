@@ -1,15 +1,18 @@
 //! A proxy between a controller and the API server: it knows each request that writes, and can hold one back for good.
 //!
 //! It takes TLS from the controller and speaks TLS to the API server; what is no write passes as it comes, answers and watches
-//! as streams. A write is passed on whole, and answered whether or not who sent it still lives.
+//! as streams. A write is passed on whole, and answered whether or not who sent it still lives. It can also make trouble: see
+//! [`Trouble`].
 
 mod plan;
+mod trouble;
 mod write;
 
 use std::{
+    collections::BTreeMap,
     io,
-    net::TcpListener,
-    sync::Arc,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -36,10 +39,12 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
 };
+use tokio::{task::JoinHandle, time::sleep};
 
 use self::plan::{Pass, Plan};
 
 pub use plan::{Stop, When};
+pub use trouble::Trouble;
 pub use write::{About, Write};
 
 /// How long its certificate lives: longer than any test.
@@ -51,8 +56,17 @@ const LARGEST: usize = 2 << 20;
 #[derive(Debug)]
 pub struct Proxy {
     url: String,
+    address: SocketAddr,
+    tls: RustlsConfig,
     site: Arc<Site>,
-    handle: Handle<std::net::SocketAddr>,
+    serving: Mutex<Option<Serving>>,
+}
+
+/// A server that serves, or keeps the place of one that does not.
+#[derive(Debug)]
+struct Serving {
+    handle: Handle<SocketAddr>,
+    task: JoinHandle<()>,
 }
 
 struct Site {
@@ -101,18 +115,29 @@ impl Proxy {
             .with_single_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes())?)?;
         // The controller's client speaks no other.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let config = RustlsConfig::from_config(Arc::new(config));
+        let tls = RustlsConfig::from_config(Arc::new(config));
 
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        listener.set_nonblocking(true)?;
-        let url = format!("https://{}", listener.local_addr()?);
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let address = listener.local_addr()?;
         let site = Arc::new(Site { api_server: control_plane.nobody().await?, plan: Plan::default() });
+        let proxy = Self { url: format!("https://{address}"), address, tls, site, serving: Mutex::default() };
+        proxy.serve(listener)?;
+        Ok(proxy)
+    }
+
+    fn serve(&self, listener: TcpListener) -> io::Result<()> {
         let handle = Handle::new();
         let server = axum_server::from_tcp(listener)?
-            .acceptor(RustlsAcceptor::new(config).acceptor(NoDelayAcceptor::new()))
+            .acceptor(RustlsAcceptor::new(self.tls.clone()).acceptor(NoDelayAcceptor::new()))
             .handle(handle.clone());
-        tokio::spawn(server.serve(Router::new().fallback(pass).with_state(Arc::clone(&site)).into_make_service()));
-        Ok(Self { url, site, handle })
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&self.site));
+        let task = tokio::spawn(async move { drop(server.serve(router.into_make_service()).await) });
+        self.replace(Some(Serving { handle, task }));
+        Ok(())
+    }
+
+    fn replace(&self, serving: Option<Serving>) -> Option<Serving> {
+        std::mem::replace(&mut *self.serving.lock().unwrap_or_else(PoisonError::into_inner), serving)
     }
 
     /// Where it serves.
@@ -144,6 +169,12 @@ impl Proxy {
         Ok(write)
     }
 
+    /// How often each thing was tried since [`Proxy::begin`], also in vain: by method and path, and by `connect` what found no
+    /// API server.
+    pub fn tries(&self) -> BTreeMap<String, usize> {
+        self.site.plan.tries()
+    }
+
     /// All writes since [`Proxy::begin`], in the order in which they came.
     pub fn writes(&self) -> Vec<Write> {
         self.site.plan.writes()
@@ -157,13 +188,28 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.handle.shutdown();
+        if let Some(Serving { handle, task }) = self.replace(None) {
+            handle.shutdown();
+            task.abort();
+        }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 async fn pass(State(site): State<Arc<Site>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, LARGEST).await else { return StatusCode::BAD_REQUEST.into_response() };
+    let trouble = site.plan.tried(&parts);
+    match trouble {
+        Some(Trouble::Refused(status)) => return trouble::refusal(status),
+        Some(Trouble::Late(time)) => sleep(time).await,
+        None => {}
+    }
     let Some(about) = About::of(&parts.method, parts.uri.path(), &body) else {
         return forward(&site.api_server, parts, body.to_vec()).await;
     };

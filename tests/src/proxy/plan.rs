@@ -1,11 +1,17 @@
 //! Which writes a proxy lets pass, and what became of them.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
-use http::StatusCode;
+use http::{StatusCode, request::Parts};
 use tokio::time::Instant;
 
-use super::write::{About, Write};
+use super::{
+    trouble::Trouble,
+    write::{About, Write},
+};
 
 /// Where a proxy is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +49,8 @@ struct State {
     stopped: Option<Write>,
     writes: Vec<Write>,
     count: usize,
+    trouble: Option<Trouble>,
+    tries: BTreeMap<String, usize>,
     /// Tells the writes of one beginning from those of the next.
     first: usize,
 }
@@ -51,7 +59,29 @@ impl Plan {
     pub(super) fn begin(&self, stop: Option<Stop>) {
         let mut state = self.lock();
         let first = state.first + state.writes.len();
-        *state = State { stop, first, ..State::default() };
+        *state = State { stop, first, trouble: state.trouble, ..State::default() };
+    }
+
+    pub(super) fn trouble(&self, trouble: Option<Trouble>) {
+        self.lock().trouble = trouble;
+    }
+
+    /// Somebody asks; how it will go wrong.
+    pub(super) fn tried(&self, parts: &Parts) -> Option<Trouble> {
+        let watches = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
+        let what = format!("{} {}{}", parts.method, parts.uri.path(), if watches { "?watch" } else { "" });
+        let mut state = self.lock();
+        *state.tries.entry(what).or_default() += 1;
+        state.trouble
+    }
+
+    /// Somebody finds no API server.
+    pub(super) fn tried_in_vain(&self) {
+        *self.lock().tries.entry("connect".into()).or_default() += 1;
+    }
+
+    pub(super) fn tries(&self) -> BTreeMap<String, usize> {
+        self.lock().tries.clone()
     }
 
     pub(super) fn stopped(&self) -> Option<Write> {
