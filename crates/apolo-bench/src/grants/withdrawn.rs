@@ -22,7 +22,7 @@ use crate::usage::Usage;
 /// The namespace of the grants.
 const OWNER: &str = "olivia";
 /// How long after the first of them the grants begin to expire, and how long after each the next.
-const AHEAD: Duration = Duration::from_secs(4);
+const AHEAD: Duration = Duration::from_secs(10);
 const APART: Duration = Duration::from_millis(25);
 /// How many grants are withdrawn in the first seconds after the definition.
 const AT_ONCE: usize = 20;
@@ -155,8 +155,8 @@ async fn expired(args: &GrantsArgs, ground: &Ground) -> anyhow::Result<Times> {
         object
     })
     .await?;
-    ensure!(began.elapsed() < AHEAD, "the first grants expired before all of them stood");
     let mut access = Access::watch(&ground.client, OWNER).await?;
+    ensure!(began.elapsed() < AHEAD, "the first grants expired before all of them stood");
     let mut times = Vec::new();
     while times.len() < args.times {
         let role = access.next_of("RoleBinding").await?;
