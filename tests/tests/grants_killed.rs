@@ -135,7 +135,11 @@ impl Scene {
             let write = tokio::select! {
                 biased;
                 write = self.proxy.stopped() => write?,
-                rest = rests(&ns) => return rest.map(|()| false).map_err(anyhow::Error::from),
+                rest = rests(&ns) => {
+                    // Nor is a later one to be stopped.
+                    self.proxy.begin(None);
+                    return rest.map(|()| false).map_err(anyhow::Error::from);
+                }
             };
             self.kill();
             let access = ns.access(&USERS, &SECRETS).await?;
