@@ -108,15 +108,21 @@ pub fn is_marked_withdrawn(grant: &SecretGrant) -> bool {
     marked.is_some_and(|marked| grant.annotations().get(GRANTED_VIA) == Some(marked))
 }
 
+/// Whether a grant is in force, provided that it stands.
+#[must_use]
+pub fn is_live(grant: &SecretGrant, max_access: Access, now: Timestamp) -> bool {
+    grant.metadata.deletion_timestamp.is_none()
+        && grant.spec.access <= max_access
+        && !has_expired(grant, now)
+        && !is_marked_withdrawn(grant)
+}
+
 /// Whether a grant lets its subjects share a secret, provided that it stands.
 #[must_use]
 pub fn lets_share(grant: &SecretGrant, secret: &str, max_access: Access, now: Timestamp) -> bool {
-    grant.metadata.deletion_timestamp.is_none()
-        && grant.spec.access == Access::Manage
-        && grant.spec.access <= max_access
+    grant.spec.access == Access::Manage
         && grant.spec.secrets.iter().any(|named| named == secret)
-        && !has_expired(grant, now)
-        && !is_marked_withdrawn(grant)
+        && is_live(grant, max_access, now)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub mod pod;
 pub mod reference;
 pub mod request;
 pub mod requester;
+pub mod stamp;
 pub mod subject;
 pub mod targets;
 pub mod text;

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::names;
 use crate::pod::{Container, List, Notes, Pod, SchedulingGate};
+use crate::stamp::Stamp;
 use crate::targets::Targets;
 use crate::text::{Text, pointer_token, quoted};
 
@@ -44,14 +45,26 @@ pub struct Patch {
     paths: Vec<Range<usize>>,
 }
 
+impl Default for Patch {
+    fn default() -> Self {
+        Self { json: String::from("["), paths: Vec::new() }
+    }
+}
+
 impl Patch {
-    /// Computes what a Pod lacks of what it asks for.
+    /// Computes what a Pod lacks of what it asks for, and of the stamp that it should bear, if any.
     ///
     /// # Errors
     /// Where it would be too large, or an addition cannot be written as JSON.
-    pub fn of(pod: &Pod<'_>, targets: &Targets<'_>) -> Result<Self, PatchError> {
-        let mut patch = Self { json: String::from("["), paths: Vec::new() };
-        if !targets.request.is_empty() && !is_complete(pod, targets) {
+    pub fn of(pod: &Pod<'_>, targets: &Targets<'_>, stamp: Option<&Stamp>) -> Result<Self, PatchError> {
+        let mut patch = Self::default();
+        if targets.request.is_empty() {
+            return Ok(patch);
+        }
+        if let Some(stamp) = stamp {
+            patch.stamp("/metadata/annotations", &pod.metadata.annotations, stamp)?;
+        }
+        if !is_complete(pod, targets) {
             patch.fix_containers(pod, targets)?;
             if targets.request.is_shared() {
                 patch.mark_shared(&pod.metadata.labels)?;
@@ -68,17 +81,38 @@ impl Patch {
                 for (index, container) in selected.filter(|(_, container)| targets.request.selects(container)) {
                     patch.extend(&format!("{list}/{index}/volumeMounts"), &container.volume_mounts, &mounts);
                     patch.extend(&format!("{list}/{index}/env"), &container.env, &variables);
-                    if patch.json.len() > MOST_BYTES {
-                        return Err(PatchError::TooLarge);
-                    }
+                    patch.hold_size()?;
                 }
-                Ok(())
+                Ok::<_, PatchError>(())
             };
             fill("/spec/containers", &pod.spec.containers)?;
             fill("/spec/initContainers", &pod.spec.init_containers)?;
         }
-        patch.json.push(']');
         Ok(patch)
+    }
+
+    /// Stamps what has annotations at this JSON Pointer, which are there.
+    ///
+    /// # Errors
+    /// Where an annotation cannot be written as JSON.
+    pub fn stamp(&mut self, pointer: &str, annotations: &Notes<'_>, stamp: &Stamp) -> Result<(), serde_json::Error> {
+        // A key of somebody's own map may be on the way.
+        let pointer = serde_json::to_string(pointer)?;
+        let pointer = pointer.trim_matches('"');
+        for (name, value) in
+            stamp.annotations().into_iter().filter(|(name, value)| annotations.get(name) != Some(value))
+        {
+            self.add(&format!("{pointer}/{}", pointer_token(name)), &serde_json::to_string(value)?);
+        }
+        Ok(())
+    }
+
+    /// Holds it against [`MOST_BYTES`].
+    ///
+    /// # Errors
+    /// Where it has more.
+    pub fn hold_size(&self) -> Result<(), PatchError> {
+        if self.json.len() > MOST_BYTES { Err(PatchError::TooLarge) } else { Ok(()) }
     }
 
     /// Whether the Pod lacks nothing.
@@ -95,7 +129,8 @@ impl Patch {
 
     /// The patch as JSON: an array of operations.
     #[must_use]
-    pub fn into_json(self) -> String {
+    pub fn into_json(mut self) -> String {
+        self.json.push(']');
         self.json
     }
 
@@ -143,7 +178,7 @@ impl Patch {
         }
     }
 
-    /// Appends an operation. No path of ours has a character that JSON escapes.
+    /// Appends an operation. The path has no character that JSON escapes.
     fn add(&mut self, path: &str, value: &str) {
         self.json.push_str(if self.paths.is_empty() { r#"{"op":"add","path":""# } else { r#",{"op":"add","path":""# });
         let begin = self.json.len();

@@ -40,23 +40,41 @@ pub struct Metadata<'a> {
     /// `labels`, those that matter here
     pub labels: Notes<'a>,
     /// `ownerReferences`
-    pub owner_references: List<OwnerReference>,
+    pub owner_references: List<OwnerReference<'a>>,
 }
 
-impl Metadata<'_> {
-    /// Whether a controller made the object: one of its owners is the one that manages it.
+impl<'a> Metadata<'a> {
+    /// The owner that manages the object: it was made by a controller.
+    #[must_use]
+    pub fn controlling_owner(&self) -> Option<&OwnerReference<'a>> {
+        self.owner_references.0.iter().find(|owner| owner.controller == Some(true))
+    }
+
+    /// Whether a controller made the object.
     #[must_use]
     pub fn is_controlled(&self) -> bool {
-        self.owner_references.0.iter().any(|owner| owner.controller == Some(true))
+        self.controlling_owner().is_some()
     }
 }
 
 /// One of `ownerReferences`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct OwnerReference {
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+pub struct OwnerReference<'a> {
+    /// `apiVersion`
+    pub api_version: Text<'a>,
+    /// `kind`
+    pub kind: Text<'a>,
     /// `controller`: whether this owner is the one that manages the object
     pub controller: Option<bool>,
+}
+
+impl OwnerReference<'_> {
+    /// The API group of the owner.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
 }
 
 /// What we read of a Pod's `spec`.

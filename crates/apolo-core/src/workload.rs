@@ -7,6 +7,7 @@
 mod argo;
 mod descend;
 mod path;
+mod stamping;
 mod table;
 
 use std::collections::HashSet;
@@ -22,6 +23,7 @@ use crate::targets::Targets;
 use crate::text::shortened;
 
 pub use path::{PathFormError, Step, TemplatePath};
+pub use stamping::{Editor, StampError, Stamped};
 pub use table::{Form, Owner, Row, Table, TableError, TemplateColumn};
 
 /// An object of a kind of the table, as far as it is read.

@@ -22,7 +22,7 @@ fn patch_of(pod: &Value) -> Vec<Value> {
     let text = pod.to_string();
     let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
     let targets = Targets::read(&pod, SCOPE).unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
-    match serde_json::from_str(&Patch::of(&pod, &targets).unwrap().into_json()).unwrap() {
+    match serde_json::from_str(&Patch::of(&pod, &targets, None).unwrap().into_json()).unwrap() {
         Value::Array(operations) => operations,
         other => panic!("{other}"),
     }
@@ -62,7 +62,7 @@ fn is_refused_where_it_would_be_more_than_can_be_stored() {
             "spec": {"containers": containers}})
         .to_string();
         let pod: Pod<'_> = serde_json::from_str(&pod).unwrap();
-        Patch::of(&pod, &Targets::read(&pod, SCOPE).unwrap()).map(Patch::into_json)
+        Patch::of(&pod, &Targets::read(&pod, SCOPE).unwrap(), None).map(Patch::into_json)
     };
     assert!(of(100).unwrap().len() < MOST_BYTES);
     let error = of(1000).unwrap_err().to_string();
@@ -398,7 +398,7 @@ proptest! {
         // What is out of form is an error of the JSON; everything else is decided.
         let Ok(pod) = serde_json::from_str::<Pod<'_>>(&text) else { return Ok(()) };
         match Targets::read(&pod, SCOPE) {
-            Ok(targets) => drop(Patch::of(&pod, &targets).unwrap()),
+            Ok(targets) => drop(Patch::of(&pod, &targets, None).unwrap()),
             Err(mistakes) => prop_assert!(!mistakes.to_string().is_empty()),
         }
     }

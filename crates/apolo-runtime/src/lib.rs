@@ -3,7 +3,7 @@
 //! In: an [`axum::Router`] that answers. Out: a port that stays up whatever reaches it. The order of the data is
 //! [`serve`] (connections, requests), [`body`] (bytes, bounded), the router, [`status`] (refusals in words);
 //! beside it [`certificate`] (may change while serving), [`readiness`], [`telemetry`], [`signal`], and the [`client`] of the
-//! API server with its [`review`]s.
+//! API server with its [`review`]s and [`watch`]es.
 
 pub mod body;
 pub mod certificate;
@@ -16,3 +16,4 @@ pub mod signal;
 pub mod status;
 pub mod telemetry;
 pub mod timestamp;
+pub mod watch;

@@ -10,40 +10,26 @@ mod marks;
 mod parents;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use apolo_api::access::Access;
 use apolo_api::grant::{MOST_SECRETS, MOST_SUBJECTS, SecretGrant};
 use apolo_api::lineage::is_marked_withdrawn;
 use apolo_core::requester::Requester;
 use apolo_core::text::expected;
-use apolo_runtime::review::ReviewError;
-use apolo_runtime::telemetry::log::chain;
 use k8s_openapi::jiff::Timestamp;
 use serde::de::Error;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 
 use crate::Webhook;
 use crate::admission::{self, Verdict};
+use crate::unknown::{Unknown, in_time};
 use authority::Authority;
 use marks::Marks;
 
+/// What may not be known.
+const WHAT: &str = "you may grant this";
+
 type AdmissionRequest<'a> = admission::AdmissionRequest<'a, &'a RawValue>;
-
-/// How long the answer may take: less than the API server waits for it by the chart's default, so that the refusal says why.
-const DEADLINE: Duration = Duration::from_secs(4);
-
-/// Why it is not known whether a grant may be.
-#[derive(Debug, thiserror::Error)]
-enum Unknown {
-    #[error(transparent)]
-    Review(#[from] ReviewError),
-    #[error("listing the grants of the namespace")]
-    List(#[source] Box<kube::Error>),
-    #[error("the API server did not answer within {} s", DEADLINE.as_secs())]
-    Late,
-}
 
 /// Decides a request to `/grants/mutate`: a SecretGrant on CREATE, or on UPDATE where its spec or our annotations differ, gets
 /// its annotations.
@@ -53,7 +39,7 @@ pub async fn mutate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict 
         Some(Err(_)) => Verdict::Allowed,
         Some(Ok(change)) => match change.kept() {
             Some(marks) => marks.patch(&change.grant),
-            None => in_time(write(&change, webhook)).await,
+            None => in_time(WHAT, write(&change, webhook)).await,
         },
     }
 }
@@ -69,7 +55,7 @@ pub async fn validate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdic
         Some(marks) if marks == Marks::of(&change.grant) => Verdict::Allowed,
         Some(_) => Verdict::Refused(marks::CHANGED.to_owned()),
         None if change.grant.spec.access > webhook.max_access => too_much(&change.grant, webhook.max_access),
-        None => in_time(decide(&change, webhook)).await,
+        None => in_time(WHAT, decide(&change, webhook)).await,
     }
 }
 
@@ -162,12 +148,4 @@ fn too_much(grant: &SecretGrant, most: Access) -> Verdict {
         "spec.access: \"{}\" is more than this cluster allows; write access: {most}",
         grant.spec.access
     ))
-}
-
-/// In doubt the answer is no.
-async fn in_time(decision: impl Future<Output = Result<Verdict, Unknown>>) -> Verdict {
-    let decided = timeout(DEADLINE, decision).await.unwrap_or(Err(Unknown::Late));
-    decided.unwrap_or_else(|error| {
-        Verdict::Unknown(format!("whether you may grant this cannot be known now: {}; try again", chain(&error)))
-    })
 }

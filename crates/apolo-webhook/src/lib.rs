@@ -1,15 +1,18 @@
 //! The admission webhook: AdmissionReviews in, verdicts out, over HTTPS.
 //!
 //! In the order in which the data goes: [`admission`] (bytes to a request, a verdict to bytes) and [`pods`], [`workloads`] and
-//! [`grants`] (what is decided); beside them [`record`] (one line and one count a decision) and [`run`].
+//! [`grants`] (what is decided, by the grants that are [`known`] and by asking); beside them [`record`] (one line and one count a decision) and [`run`].
 //!
 //! It has no right to read a Secret and no type that could hold a value.
 
 pub mod admission;
 pub mod grants;
+pub mod known;
 pub mod pods;
 pub mod record;
 pub mod run;
+mod shared;
+mod unknown;
 pub mod workloads;
 
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use kube::Client;
 use serde::Deserialize;
 
 use admission::{AdmissionRequest, Object, Verdict};
+use known::Known;
 use record::Decisions;
 
 /// The paths that are answered.
@@ -50,6 +54,10 @@ pub struct Webhook {
     pub client: Client,
     /// Where it is asked who may do what.
     pub reviews: Reviews,
+    /// The grants.
+    pub known: Arc<Known>,
+    /// The accounts whose changes to where and when Pods run leave a stamp as it is.
+    pub neutral_editors: Vec<String>,
     /// What is counted.
     pub decisions: Decisions,
 }
@@ -73,13 +81,17 @@ async fn mutate_pod(webhook: Arc<Webhook>, body: Bytes) -> Response {
 }
 
 async fn validate_pod(webhook: Arc<Webhook>, body: Bytes) -> Response {
-    Asked::of(&webhook, &body, VALIDATE)
-        .map_or_else(|unreadable| *unreadable, |asked| asked.answer(&pods::validate(&asked.request, &webhook)))
+    match Asked::of(&webhook, &body, VALIDATE) {
+        Ok(asked) => asked.answer(&pods::validate(&asked.request, &webhook).await),
+        Err(unreadable) => *unreadable,
+    }
 }
 
 async fn check_workload(webhook: Arc<Webhook>, body: Bytes) -> Response {
-    Asked::of(&webhook, &body, WORKLOADS)
-        .map_or_else(|unreadable| *unreadable, |asked| asked.answer(&workloads::check(&asked.request, &webhook)))
+    match Asked::of(&webhook, &body, WORKLOADS) {
+        Ok(asked) => asked.answer(&workloads::check(&asked.request, &webhook).await),
+        Err(unreadable) => *unreadable,
+    }
 }
 
 async fn mutate_grant(webhook: Arc<Webhook>, body: Bytes) -> Response {

@@ -1,35 +1,48 @@
-//! The two hooks for Pods. The mutating one shapes, tells mistakes and asks nobody; the validating one decides on the
+//! The two hooks for Pods. The mutating one shapes, stamps, tells mistakes and asks nobody; the validating one decides on the
 //! Pod as other webhooks left it.
 
-use apolo_core::access::{self, Question};
-use apolo_core::launcher::launcher;
+use apolo_core::access;
+use apolo_core::launcher::{self, Launcher};
 use apolo_core::patch::{Patch, PatchError};
 use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
+use apolo_core::stamp::Stamp;
 use apolo_core::targets::Targets;
 
 use crate::Webhook;
 use crate::admission::{self, Verdict};
+use crate::shared;
+use crate::unknown::in_time;
 
 type AdmissionRequest<'a> = admission::AdmissionRequest<'a, Pod<'a>>;
 
-/// Decides a request to `/pods/mutate`: a Pod on CREATE gets what it asks for.
+/// Decides a request to `/pods/mutate`: a Pod on CREATE gets what it asks for, and the stamp of who launched it.
 #[must_use]
 pub fn mutate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict {
-    match created_pod(asked) {
-        Some((pod, namespace)) => shape(pod, Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) }),
-        None => asked.misdirected("/pods/mutate takes pods on CREATE"),
+    let Some((pod, namespace)) = created_pod(asked) else {
+        return asked.misdirected("/pods/mutate takes pods on CREATE");
+    };
+    let targets = match Targets::read(pod, Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) }) {
+        Ok(targets) => targets,
+        Err(mistakes) => return Verdict::Mistaken(mistakes),
+    };
+    let stamp = launcher::stamp(&asked.user_info.requester(), &pod.metadata, &webhook.table);
+    match Patch::of(pod, &targets, stamp.as_ref()) {
+        Ok(patch) if patch.is_empty() => Verdict::Allowed,
+        Ok(patch) => Verdict::Patched { operations: patch.len(), patch: patch.into_json() },
+        Err(error) => unpatchable(&error),
     }
 }
 
 /// Decides a request to `/pods/validate`: a Pod on CREATE, or when a debug container comes.
-#[must_use]
-pub fn validate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict {
-    let (user, cluster) = (&asked.user_info.username, &webhook.cluster_name);
+pub async fn validate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict {
     if let Some((pod, namespace)) = created_pod(asked) {
-        decide(pod, user, cluster, namespace, Stage::Created)
+        let stamp = launcher::stamp(&asked.user_info.requester(), &pod.metadata, &webhook.table);
+        decide(pod, namespace, stamp.as_ref(), Stage::Created, webhook).await
     } else if let Some((pod, namespace)) = debugged_pod(asked) {
-        decide(pod, user, cluster, namespace, Stage::Debugged)
+        // It is fixed since the Pod was created.
+        let stamp = Stamp::read(&pod.metadata.annotations);
+        decide(pod, namespace, stamp.as_ref(), Stage::Debugged, webhook).await
     } else {
         asked.misdirected("/pods/validate takes pods on CREATE and pods/ephemeralcontainers on UPDATE")
     }
@@ -44,38 +57,34 @@ enum Stage {
     Debugged,
 }
 
-fn shape(pod: &Pod<'_>, scope: Scope<'_>) -> Verdict {
-    let targets = match Targets::read(pod, scope) {
+async fn decide(pod: &Pod<'_>, namespace: &str, stamp: Option<&Stamp>, stage: Stage, webhook: &Webhook) -> Verdict {
+    let targets = match Targets::read(pod, Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) }) {
         Ok(targets) => targets,
         Err(mistakes) => return Verdict::Mistaken(mistakes),
     };
-    match Patch::of(pod, &targets) {
-        Ok(patch) if patch.is_empty() => Verdict::Allowed,
-        Ok(patch) => Verdict::Patched { operations: patch.len(), patch: patch.into_json() },
-        Err(error) => unpatchable(&error),
+    match Patch::of(pod, &targets, stamp) {
+        Ok(patch) if stage == Stage::Created && !patch.is_empty() => {
+            return Verdict::Refused(format!(
+                "the Pod lacks {patch}, which its annotations ask for: apolo's mutating webhook did not see it, or another \
+                 one changed it afterwards; ask who runs the cluster to look at its mutating webhooks"
+            ));
+        }
+        Ok(_) => {}
+        Err(error) => return unpatchable(&error),
     }
-}
-
-fn decide(pod: &Pod<'_>, user: &str, cluster: &str, namespace: &str, stage: Stage) -> Verdict {
-    let targets = match Targets::read(pod, Scope { cluster, namespace: Some(namespace) }) {
-        Ok(targets) => targets,
-        Err(mistakes) => return Verdict::Mistaken(mistakes),
-    };
-    let launcher = launcher(user, pod, namespace);
-    let questions = access::questions(&targets.request, &launcher, namespace);
-    // Nothing is shared with anybody yet: no is the answer to every question.
-    if !questions.is_empty() {
-        let refusals: Vec<String> = questions.iter().map(Question::to_string).collect();
-        return Verdict::Refused(refusals.join("\n"));
+    let launcher = Launcher::of(stamp, pod, namespace, &webhook.table);
+    let subject = launcher.subject();
+    let questions = access::questions(&targets.request, &subject, namespace);
+    // A Pod that uses the secrets of its own namespace asks nobody: that is Kubernetes' own rule.
+    if questions.is_empty() {
+        return Verdict::Allowed;
     }
-    match Patch::of(pod, &targets) {
-        Ok(patch) if stage == Stage::Created && !patch.is_empty() => Verdict::Refused(format!(
-            "the Pod lacks {patch}, which its annotations ask for: apolo's mutating webhook did not see it, or another \
-             one changed it afterwards; ask who runs the cluster to look at its mutating webhooks"
-        )),
-        Ok(_) => Verdict::Allowed,
-        Err(error) => unpatchable(&error),
-    }
+    in_time("the Pod may use secrets of other owners", async {
+        let refusals: Vec<String> =
+            shared::refused(&questions, &launcher, webhook).await?.iter().map(ToString::to_string).collect();
+        Ok(if refusals.is_empty() { Verdict::Allowed } else { Verdict::Refused(refusals.join("\n")) })
+    })
+    .await
 }
 
 fn unpatchable(error: &PatchError) -> Verdict {

@@ -21,8 +21,12 @@ use apolo_runtime::telemetry::probes::{self, ProbesAddress};
 use clap::Args;
 use tokio::net::TcpListener;
 
+use crate::known::Known;
 use crate::record::Decisions;
 use crate::{PATHS, Webhook, router};
+
+/// The account of Kueue, which starts suspended Jobs, in its default installation.
+const KUEUE: &str = "system:serviceaccount:kueue-system:kueue-controller-manager";
 
 /// The arguments of `apolo-secrets webhook`.
 #[derive(Args, Debug)]
@@ -43,6 +47,11 @@ pub struct WebhookArgs {
     /// Highest access that grants may give: Use, Read, Write or Manage. A grant of more is refused.
     #[arg(long, env = "APOLO_MAX_ACCESS", default_value = "Manage", value_parser = Access::parse, value_name = "ACCESS")]
     pub max_access: Access,
+
+    /// Accounts that may change where and when the Pods of a workload run (node selector, affinity, tolerations, gates, labels,
+    /// annotations that are not ours) without becoming who launched them.
+    #[arg(long, env = "APOLO_NEUTRAL_EDITORS", value_delimiter = ',', default_value = KUEUE, value_name = "USER")]
+    pub neutral_editors: Vec<String>,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
@@ -76,16 +85,21 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     let server_metrics = ServerMetrics::register(registry, &PATHS);
     let certificate = Certificate::new(args.files, CertificateMetrics::register(registry));
     let client = client().await?;
+    let known = Arc::new(Known::default());
     let router = router(Webhook {
         cluster_name: args.cluster_name,
         table,
         max_access: args.max_access,
         reviews: Reviews::new(client.clone()),
-        client,
+        known: Arc::clone(&known),
+        neutral_editors: args.neutral_editors,
+        client: client.clone(),
         decisions: Decisions::register(registry),
     });
 
     let readiness = Readiness::new();
+    let told = Arc::clone(&known);
+    readiness.require(move || if told.is_complete() { Ok(()) } else { Err("not told yet: grants".to_owned()) });
     let listener = bind(args.bind_address)?;
     let probes = bind(args.probes.metrics_bind_address)?;
     tracing::info!(
@@ -104,6 +118,7 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     };
     tokio::select! {
         served = server.run(shutdown) => served.context("serving the webhook")?,
+        () = known.watch(client) => {}
         probed = probes::serve(probes, Arc::new(metrics), readiness) => probed.context("serving probes")?,
     }
     tracing::info!("stopped");

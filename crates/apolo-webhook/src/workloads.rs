@@ -1,18 +1,30 @@
-//! The hook for workloads: their authors see the mistakes in a Pod template when they submit it. Templates are never
-//! rewritten; their Pods are, and are decided, when they come.
+//! The hook for workloads: their authors see the mistakes in a Pod template when they submit it, and what is not shared with
+//! them; and the template is stamped with who they are. It is not changed otherwise: its Pods are, and are decided again, when
+//! they come.
 
+use apolo_core::access::{self, Question};
+use apolo_core::launcher::Launcher;
+use apolo_core::pod::Metadata;
 use apolo_core::reference::Scope;
+use apolo_core::requester::Requester;
+use apolo_core::stamp::Stamp;
+use apolo_core::targets::Targets;
 use apolo_core::text::expected;
-use apolo_core::workload::{FormError, Workload};
+use apolo_core::workload::{Editor, FormError, StampError, Template, Workload};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Webhook;
 use crate::admission::{AdmissionRequest, Verdict};
+use crate::shared;
+use crate::unknown::{Unknown, in_time};
+
+/// How many refusals are told.
+const MOST: usize = 100;
 
 /// Decides a request to `/workloads`: an object of a kind of the workload table, on CREATE, or on UPDATE where a Pod template,
 /// or one of our annotations above them, differs.
-#[must_use]
-pub fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Webhook) -> Verdict {
+pub async fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Webhook) -> Verdict {
     let resource = &asked.resource;
     let row = webhook.table.row_of_resource(&resource.group, &resource.version, &resource.resource);
     let namespace = asked.namespace.as_deref().filter(|namespace| !namespace.is_empty());
@@ -24,13 +36,19 @@ pub fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Webhook) 
     };
     match (row, asked.object, namespace) {
         (Some(row), Some(object), Some(namespace)) if whole => {
-            let scope = Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) };
-            let verdict = Workload::open(row, object).and_then(|workload| {
+            let submission = Workload::open(row, object).map(|workload| Submission {
                 // One that could not be read, perhaps for what is mended now, differs.
-                let before = before.and_then(|before| Workload::open(row, before).ok());
-                decide(&workload, before.as_ref(), scope)
+                before: before.and_then(|before| Workload::open(row, before).ok()),
+                workload,
+                requester: asked.user_info.requester(),
+                is_of_controller: [Some(object), before].into_iter().flatten().all(|it| is_made(it, asked, webhook)),
+                namespace,
+                webhook,
             });
-            verdict.unwrap_or_else(|error| unreadable(&error))
+            match submission {
+                Ok(submission) => submission.decide().await.unwrap_or_else(|error| unreadable(&error)),
+                Err(error) => unreadable(&error),
+            }
         }
         (None, ..) => Verdict::Misdirected(format!(
             "{:?} is no kind of the webhook's workload table; give it the rows of the chart's value workloads, with --workloads FILE",
@@ -40,12 +58,90 @@ pub fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Webhook) 
     }
 }
 
-fn decide(workload: &Workload<'_>, before: Option<&Workload<'_>>, scope: Scope<'_>) -> Result<Verdict, FormError> {
-    if before.is_some_and(|before| !workload.differs_from(before)) {
-        return Ok(Verdict::Allowed);
+/// Whether the controller of its owner writes an object.
+fn is_made(object: &RawValue, asked: &AdmissionRequest<'_, &RawValue>, webhook: &Webhook) -> bool {
+    #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'a"))]
+    struct Bearer<'a> {
+        metadata: Metadata<'a>,
     }
-    let mistakes = workload.check(scope)?;
-    Ok(if mistakes.is_empty() { Verdict::Allowed } else { Verdict::Mistaken(mistakes) })
+    let read = serde_json::from_str::<Bearer<'_>>(object.get());
+    read.is_ok_and(|it| webhook.table.made(&asked.user_info.username, &it.metadata))
+}
+
+/// A workload that somebody submits.
+struct Submission<'a> {
+    workload: Workload<'a>,
+    before: Option<Workload<'a>>,
+    requester: Requester,
+    is_of_controller: bool,
+    namespace: &'a str,
+    webhook: &'a Webhook,
+}
+
+impl Submission<'_> {
+    async fn decide(&self) -> Result<Verdict, FormError> {
+        let (workload, before) = (&self.workload, self.before.as_ref());
+        if before.is_some_and(|before| !workload.differs_from(before)) {
+            return Ok(Verdict::Allowed);
+        }
+        let mistakes = workload.check(self.scope())?;
+        if !mistakes.is_empty() {
+            return Ok(Verdict::Mistaken(mistakes));
+        }
+        let is_neutral = self.webhook.neutral_editors.contains(&self.requester.name);
+        let editor = Editor { requester: &self.requester, is_neutral };
+        let stamps = match workload.stamps(before, editor, self.is_of_controller) {
+            Ok(stamps) => stamps,
+            Err(StampError::Form(error)) => return Err(error),
+            Err(error) => return Ok(Verdict::Refused(error.to_string())),
+        };
+        let patch = match Workload::stamp(&stamps) {
+            Ok(patch) => patch,
+            Err(error) => return Ok(Verdict::Refused(error.to_string())),
+        };
+        Ok(in_time("the workload may use secrets of other owners", async {
+            let mut refusals = Vec::new();
+            for (template, stamp) in workload.templates.iter().zip(stamps.iter().map(|it| it.stamp.as_ref())) {
+                refusals.extend(self.refusals(template, stamp).await?);
+            }
+            Ok(if !refusals.is_empty() {
+                refused(refusals)
+            } else if patch.is_empty() {
+                Verdict::Allowed
+            } else {
+                Verdict::Patched { operations: patch.len(), patch: patch.into_json() }
+            })
+        })
+        .await)
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope { cluster: &self.webhook.cluster_name, namespace: Some(self.namespace) }
+    }
+
+    /// What the Pods of a template may not use, a line each.
+    async fn refusals(&self, template: &Template<'_>, stamp: Option<&Stamp>) -> Result<Vec<String>, Unknown> {
+        // Both were read before, and had no mistake.
+        let Ok(pod) = template.pod() else { return Ok(Vec::new()) };
+        let Ok(targets) = Targets::read(&pod, self.scope()) else { return Ok(Vec::new()) };
+        let launcher = Launcher::of(stamp, &pod, self.namespace, &self.webhook.table);
+        let subject = launcher.subject();
+        let questions: Vec<Question<'_>> = access::questions(&targets.request, &subject, self.namespace);
+        if questions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let refused = shared::refused(&questions, &launcher, self.webhook).await?;
+        Ok(refused.into_iter().map(|question| format!("{}: {question}", template.path)).collect())
+    }
+}
+
+fn refused(mut refusals: Vec<String>) -> Verdict {
+    if refusals.len() > MOST {
+        refusals.truncate(MOST);
+        refusals.push("and more".to_owned());
+    }
+    Verdict::Refused(refusals.join("\n"))
 }
 
 fn misdirected(asked: &AdmissionRequest<'_, &RawValue>) -> Verdict {

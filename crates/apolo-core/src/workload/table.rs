@@ -5,6 +5,7 @@ mod written;
 use thiserror::Error;
 
 use super::path::{Step, TemplatePath};
+use crate::pod::Metadata;
 
 /// The rows that are shipped, as a document that people read.
 const SHIPPED: &str = include_str!("table.yaml");
@@ -105,6 +106,20 @@ impl Table {
         self.0.iter().find(|row| row.is_of(group, kind) && row.has_version(version))
     }
 
+    /// Whether an object was made by the controller of what owns it: its creator and its controlling owner are one row. Only on
+    /// such a one a stamp is believed.
+    #[must_use]
+    pub fn made(&self, creator: &str, object: &Metadata<'_>) -> bool {
+        let Some(owner) = object.controlling_owner() else { return false };
+        self.0.iter().any(|row| row.is_owner(owner.group(), &owner.kind) && row.creators.iter().any(|it| it == creator))
+    }
+
+    /// Whether a user is an account that makes the objects of others.
+    #[must_use]
+    pub fn is_creator(&self, user: &str) -> bool {
+        self.0.iter().any(|row| row.creators.iter().any(|creator| creator == user))
+    }
+
     /// The row of a resource, named as in the URL.
     #[must_use]
     pub fn row_of_resource(&self, group: &str, version: &str, resource: &str) -> Option<&Row> {
@@ -127,6 +142,14 @@ impl Row {
             Some((last, [])) => last.clone(),
             Some((last, others)) => format!("{} or {last}", others.join(", ")),
             None => "a Pod template".to_owned(),
+        }
+    }
+
+    /// Whether this is the controlling owner of what its creators create.
+    fn is_owner(&self, group: &str, kind: &str) -> bool {
+        match &self.owner {
+            Some(owner) => owner.group == group && owner.kind == kind,
+            None => self.is_of(group, kind),
         }
     }
 
@@ -160,6 +183,33 @@ mod tests {
         for row in table.rows() {
             assert!(!row.creators.is_empty(), "{}", row.kind);
         }
+    }
+
+    #[test]
+    fn an_object_is_of_its_owners_controller_only_if_both_are_one_row() {
+        let own = "[{group: x.io, versions: [v1], kind: Box, templates: [a], creators: [boxer], owner: {group: y.io, kind: Lid}}]";
+        let table = Table::shipped().unwrap().with_own(own).unwrap();
+        let (job, replica_set) = (
+            "system:serviceaccount:kube-system:job-controller",
+            "system:serviceaccount:kube-system:replicaset-controller",
+        );
+        for (creator, api_version, kind, controller, made) in [
+            (job, "batch/v1", "Job", true, true),
+            (job, "batch/v2", "Job", true, true),
+            (job, "batch/v1", "Job", false, false),
+            (job, "apps/v1", "ReplicaSet", true, false),
+            (replica_set, "apps/v1", "ReplicaSet", true, true),
+            (replica_set, "v1", "ReplicaSet", true, false),
+            ("bob", "batch/v1", "Job", true, false),
+            ("boxer", "y.io/v1", "Lid", true, true),
+            ("boxer", "x.io/v1", "Box", true, false),
+        ] {
+            let metadata = format!(
+                r#"{{"ownerReferences":[{{"apiVersion":"{api_version}","kind":"{kind}","controller":{controller}}}]}}"#
+            );
+            assert_eq!(table.made(creator, &serde_json::from_str(&metadata).unwrap()), made, "{creator} {metadata}");
+        }
+        assert!(!table.made(job, &Metadata::default()) && table.is_creator(job) && !table.is_creator("bob"));
     }
 
     #[test]

@@ -13,9 +13,10 @@ use apolo_core::text::quoted;
 use apolo_runtime::review::{Answers, Resource, Right};
 use strum::VariantArray;
 
+use super::Change;
 use super::parents::{Parents, Sharing};
-use super::{Change, Unknown};
 use crate::Webhook;
+use crate::unknown::Unknown;
 
 /// How many secrets that may not be granted are told.
 const MOST_TOLD: usize = 8;

@@ -232,7 +232,7 @@ impl Decision<'_, '_> {
 
 /// The patch of a template, with paths that begin at the object.
 fn operations(pod: &Pod<'_>, targets: &Targets<'_>, pointer: &str) -> Result<Vec<Operation>, PatchError> {
-    let operations: Vec<Operation> = serde_json::from_str(&Patch::of(pod, targets)?.into_json())?;
+    let operations: Vec<Operation> = serde_json::from_str(&Patch::of(pod, targets, None)?.into_json())?;
     Ok(operations.into_iter().map(|operation| operation.below(pointer)).collect())
 }
 
