@@ -57,6 +57,22 @@ pub fn daemon_set(name: &str, template: &Value) -> Value {
     object("apps/v1", "DaemonSet", name, &selecting_spec(name, template))
 }
 
+/// An object without the stamps on it and in it, wherever they are.
+pub fn without_stamps(mut object: Value) -> Value {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|name, _| !name.starts_with("secrets.apolo.us/launched-by"));
+                fields.values_mut().for_each(strip);
+            }
+            Value::Array(elements) => elements.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    strip(&mut object);
+    object
+}
+
 fn object(api_version: &str, kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": spec})
 }

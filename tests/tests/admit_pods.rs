@@ -11,7 +11,7 @@ use apolo_tests::{
     objects,
     webhook::RELEASE,
 };
-use k8s_openapi::api::core::v1::{Container, Event, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Container, Pod, ServiceAccount};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, PostParams},
@@ -286,31 +286,6 @@ async fn another_owners_secret_is_refused_in_words() -> anyhow::Result<()> {
         // One's own namespace, named in full, is one's own.
         let own = format!("secret:/{name}/aws-key:/root/.aws");
         ns.create_as(&bob, &objects::pod("own", &objects::template(&[(VOLUME, &own)]))).await?;
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_job_that_asks_for_another_owners_secret_says_so_in_an_event() -> anyhow::Result<()> {
-    with_namespace(async |ns| {
-        ns.create(&objects::job("a-job", &objects::template(&[(ENV, "A=secret:/alice/aws-key")]))).await?;
-        let events: Api<Event> = ns.api();
-        let said = within(Duration::from_secs(60), "the Job's Event says so", async || {
-            let events = events
-                .list(&ListParams::default().fields("reason=FailedCreate"))
-                .await
-                .map_err(|error| error.to_string())?;
-            events.items.into_iter().find_map(|event| event.message).ok_or_else(|| "no Event".to_owned())
-        })
-        .await?;
-        // To share with the controller that makes the Pod would be to share with everybody.
-        let account = format!("serviceaccount:{}/default", ns.name);
-        assert!(
-            said.contains(&format!("{account} may not use secret:/alice/aws-key in namespace {}", ns.name)),
-            "{said}"
-        );
-        assert!(said.contains(&format!("apolo share secret:aws-key {account} -n alice")), "{said}");
         Ok(())
     })
     .await

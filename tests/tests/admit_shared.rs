@@ -1,0 +1,279 @@
+//! Who may use another owner's secret, and where: grants, launchers and refusals, on a real API server with its controllers.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use apolo_tests::{
+    eventually::within,
+    namespace::{self, Namespace, with_namespace},
+    objects,
+};
+use k8s_openapi::api::core::v1::Event;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
+
+const ENV: &str = "secrets.apolo.us/env";
+const BY: &str = "secrets.apolo.us/launched-by";
+
+/// Alice's namespace, with her secret, and bob's, where he may edit and is in ml-team.
+struct Scene {
+    alice: Namespace,
+    bobs: Namespace,
+    bob: Client,
+}
+
+impl Scene {
+    async fn new(alice: Namespace, bobs: Namespace) -> anyhow::Result<Self> {
+        alice.secret("secret-password").await?;
+        bobs.person("bob").await?;
+        let bob = bobs.user("bob", &["ml-team"]).await?;
+        Ok(Self { alice, bobs, bob })
+    }
+
+    /// A template that asks for alice's secret.
+    fn template(&self) -> Value {
+        objects::template(&[(ENV, &format!("PASSWORD=secret:/{}/secret-password", self.alice.name))])
+    }
+
+    /// The same as each kind of object.
+    fn objects(&self, name: &str) -> [Value; 4] {
+        let template = self.template();
+        [
+            objects::pod(&format!("{name}-pod"), &template),
+            objects::job(&format!("{name}-job"), &template),
+            objects::cron_job(&format!("{name}-cron"), &template),
+            objects::deployment(&format!("{name}-deployment"), &template),
+        ]
+    }
+
+    /// What is said to whoever asks for a secret that is not shared with `subject`.
+    fn refusal(&self, key: &str, subject: &str) -> String {
+        let (alice, bobs) = (&self.alice.name, &self.bobs.name);
+        let to = if subject.contains(':') { String::new() } else { format!(" --to {bobs}") };
+        format!(
+            "{subject} may not use secret:/{alice}/{key} in namespace {bobs}: there is none, or it is not shared with {subject} \
+             for this namespace. Its owner can run: apolo share secret:{key} {subject}{to} -n {alice}"
+        )
+    }
+
+    async fn refused(&self, who: &Client, object: &Value) -> anyhow::Result<String> {
+        match self.bobs.create_as(who, object).await.err().with_context(|| format!("allowed: {object}"))? {
+            namespace::Error::Create { source: kube::Error::Api(status), .. } => {
+                ensure!(status.code == 403, "{status:?}");
+                Ok(status.message)
+            }
+            other => Err(other.into()),
+        }
+    }
+
+    /// Creates an object as soon as the grants allow it: the webhook and RBAC hear of one a moment later.
+    async fn allowed(&self, who: &Client, object: &Value) -> anyhow::Result<()> {
+        within(Duration::from_secs(10), "it is allowed", async || {
+            self.bobs.create_as(who, object).await.map_err(|error| format!("{error:?}"))
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// Runs `body` with two namespaces.
+async fn with_scene(body: impl AsyncFnOnce(Scene) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    with_namespace(async |alice| with_namespace(async |bobs| body(Scene::new(alice, bobs).await?).await).await).await
+}
+
+#[tokio::test]
+async fn each_kind_of_subject_may_use_what_is_granted_to_it_by_each_kind_of_workload() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        let bobs = &scene.bobs.name;
+        for (index, subject) in [
+            json!({"kind": "User", "name": "bob"}),
+            json!({"kind": "Group", "name": "ml-team"}),
+            json!({"kind": "ServiceAccount", "name": "default", "namespace": bobs}),
+            json!({"kind": "Namespace", "name": bobs}),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("grant-{index}");
+            let objects = scene.objects(&name);
+            for object in &objects {
+                let said = scene.refused(&scene.bob, object).await?;
+                ensure!(said.contains(&scene.refusal("secret-password", "bob")), "{said}");
+            }
+            let opens = subject["kind"] == "ServiceAccount" || subject["kind"] == "Namespace";
+            let namespaces = if opens { json!([]) } else { json!([bobs]) };
+            scene
+                .alice
+                .share(&name, &json!({"access": "Use", "subjects": [subject], "namespaces": namespaces}))
+                .await?;
+            for object in &objects {
+                scene.allowed(&scene.bob, object).await.with_context(|| format!("{subject} {}", object["kind"]))?;
+            }
+            // Their controllers make the Pods: as bob launched them, and gated until there is a copy.
+            for app in ["job", "deployment"] {
+                let pod = scene.bobs.pod_of(&format!("{name}-{app}")).await?;
+                assert_eq!(pod.annotations()[BY], "bob");
+                assert_eq!(pod.labels()["secrets.apolo.us/shared"], "true");
+                let gates = pod.spec.context("no spec")?.scheduling_gates.unwrap_or_default();
+                assert_eq!(gates[0].name, "secrets.apolo.us/delivery");
+            }
+            scene.alice.grants().delete(&name, &Default::default()).await?;
+            scene.alice.is_withdrawn(&name).await?;
+            within(Duration::from_secs(10), "it is refused again", async || {
+                scene
+                    .refused(&scene.bob, &objects::pod("again", &scene.template()))
+                    .await
+                    .map_err(|error| error.to_string())
+            })
+            .await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_grant_allows_only_what_it_says_and_a_refusal_tells_nothing_of_it() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        let bobs = &scene.bobs.name;
+        let user = |name: &str| json!([{"kind": "User", "name": name}]);
+        let pod = objects::pod("pod", &scene.template());
+        let nowhere =
+            objects::pod("pod", &objects::template(&[(ENV, &format!("A=secret:/{}/nowhere", scene.alice.name))]));
+        let none = scene.refused(&scene.bob, &nowhere).await?.replace("nowhere", "secret-password");
+        for (name, fields) in [
+            ("no-destination", json!({"subjects": user("bob")})),
+            ("elsewhere", json!({"subjects": user("bob"), "namespaces": ["elsewhere"]})),
+            ("another", json!({"subjects": user("carol"), "namespaces": [bobs]})),
+            ("expired", json!({"subjects": user("bob"), "namespaces": [bobs], "expiresAt": "2026-01-01T00:00:00Z"})),
+        ] {
+            scene.alice.share(name, &fields).await?;
+            let reason = if name == "expired" { "Expired" } else { "Granted" };
+            scene.alice.stands(name, reason).await?;
+            assert_eq!(scene.refused(&scene.bob, &pod).await?, none, "{name}");
+        }
+        // Each of them becomes one that allows it, and is made what it was.
+        for (name, wider) in [
+            ("no-destination", json!({"namespaces": [bobs]})),
+            ("elsewhere", json!({"namespaces": [bobs]})),
+            ("another", json!({"subjects": user("bob")})),
+            ("expired", json!({"expiresAt": null})),
+        ] {
+            scene.alice.change(name, &wider).await?;
+            scene.allowed(&scene.bob, &objects::pod(&format!("twin-{name}"), &scene.template())).await?;
+            scene.alice.grants().delete(name, &Default::default()).await?;
+            scene.alice.is_withdrawn(name).await?;
+            within(Duration::from_secs(10), "it is refused again", async || {
+                scene.refused(&scene.bob, &pod).await.map_err(|error| error.to_string())
+            })
+            .await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_may_do_everything_lends_nothing_to_whose_manifests_he_applies() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        let admin = &scene.bobs.client;
+        for object in scene.objects("of-bob") {
+            let said = scene.refused(admin, &object).await?;
+            ensure!(said.contains(&scene.refusal("secret-password", "admin")), "{said}");
+        }
+        // A stamp that a manifest brings along is not believed.
+        let mut forged = scene.template();
+        forged["metadata"]["annotations"][BY] = json!("bob");
+        scene
+            .alice
+            .share("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [scene.bobs.name]}))
+            .await?;
+        scene.allowed(&scene.bob, &objects::pod("of-bob-himself", &scene.template())).await?;
+        for object in [objects::pod("forged", &forged), objects::job("forged-job", &forged)] {
+            let said = scene.refused(admin, &object).await?;
+            ensure!(said.contains(&scene.refusal("secret-password", "admin")), "{said}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_was_withdrawn_since_the_submission_is_refused_when_the_pod_comes() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene
+            .alice
+            .share("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [scene.bobs.name]}))
+            .await?;
+        let mut job = objects::job("waits", &scene.template());
+        job["spec"]["suspend"] = json!(true);
+        scene.allowed(&scene.bob, &job).await?;
+        scene.alice.grants().delete("bobs", &Default::default()).await?;
+        scene.alice.is_withdrawn("bobs").await?;
+        within(Duration::from_secs(10), "it is refused", async || {
+            scene.refused(&scene.bob, &objects::pod("pod", &scene.template())).await.map_err(|error| error.to_string())
+        })
+        .await?;
+        let jobs: Api<k8s_openapi::api::batch::v1::Job> = scene.bobs.api();
+        jobs.patch("waits", &PatchParams::default(), &Patch::Merge(json!({"spec": {"suspend": false}}))).await?;
+        let events: Api<Event> = scene.bobs.api();
+        let said = within(Duration::from_secs(60), "the Job's Event says so", async || {
+            let events = events.list(&ListParams::default().fields("reason=FailedCreate")).await;
+            let events = events.map_err(|error| error.to_string())?;
+            events.items.into_iter().find_map(|event| event.message).ok_or_else(|| "no Event".to_owned())
+        })
+        .await?;
+        ensure!(said.contains(&scene.refusal("secret-password", "bob")), "{said}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn whoever_changes_what_runs_has_launched_it() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        let carol = scene.bobs.person("carol").await?;
+        scene
+            .alice
+            .share("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [scene.bobs.name]}))
+            .await?;
+        let mut deployment = objects::deployment("deployment", &scene.template());
+        deployment["spec"]["replicas"] = json!(0);
+        scene.allowed(&scene.bob, &deployment).await?;
+        let as_carol: Api<k8s_openapi::api::apps::v1::Deployment> = Api::namespaced(carol.clone(), &scene.bobs.name);
+        let change = async |spec: Value| {
+            let patch = Patch::Strategic(json!({"spec": {"template": spec}}));
+            as_carol.patch("deployment", &PatchParams::default(), &patch).await
+        };
+        let launched_by = async || {
+            let stored = as_carol.get("deployment").await?;
+            let metadata = stored.spec.context("no spec")?.template.metadata.unwrap_or_default();
+            anyhow::Ok(metadata.annotations.unwrap_or_default().remove(BY))
+        };
+        change(json!({"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-25T00:00:00Z"}}}))
+            .await?;
+        assert_eq!(launched_by().await?.as_deref(), Some("bob"));
+        change(json!({"metadata": {"annotations": {BY: "alice"}}})).await?;
+        assert_eq!(launched_by().await?.as_deref(), Some("bob"), "a stamp is not changed");
+        let refused =
+            change(json!({"spec": {"containers": [{"name": "main", "image": "registry.invalid/other"}]}})).await.err();
+        let refused = refused.context("carol runs something else with it")?.to_string();
+        ensure!(refused.contains(&scene.refusal("secret-password", "carol")), "{refused}");
+        scene
+            .alice
+            .change("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}, {"kind": "User", "name": "carol"}]}))
+            .await?;
+        within(Duration::from_secs(10), "carol may", async || {
+            let patch = json!({"spec": {"containers": [{"name": "main", "image": "registry.invalid/other"}]}});
+            change(patch).await.map_err(|error| error.to_string())
+        })
+        .await?;
+        assert_eq!(launched_by().await?.as_deref(), Some("carol"));
+        Ok(())
+    })
+    .await
+}
