@@ -6,12 +6,15 @@
 mod reply;
 mod shape;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str;
 
+use apolo_core::delivery;
+use apolo_core::names::DELIVERY_PREFIX;
 use apolo_core::pod::Pod;
 use apolo_core::requester::Requester;
 use apolo_core::text::{Text, expected, quoted};
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -275,6 +278,25 @@ pub fn uid_of(body: &[u8]) -> Option<String> {
     let right = review.kind.as_str() == KIND && review.api_version.as_str() == API_VERSION;
     let uid = review.request.filter(|_| right)?.uid;
     (uid.len() <= LONGEST_NAME).then(|| uid.to_string())
+}
+
+/// The deliveries that the object of a review names, if it is a Pod. Nearly all name none, and are not looked at again.
+#[must_use]
+pub fn deliveries(body: &[u8]) -> BTreeSet<String> {
+    #[derive(Deserialize)]
+    struct Asked {
+        object: Option<Object>,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        spec: Option<serde_json::Value>,
+    }
+    if memmem::find(body, DELIVERY_PREFIX.as_bytes()).is_none() {
+        return BTreeSet::new();
+    }
+    let review = serde_json::from_slice::<Review<'_, Asked>>(body);
+    let spec = review.ok().and_then(|review| review.request?.object?.spec).unwrap_or_default();
+    delivery::named(&spec).into_iter().map(str::to_owned).collect()
 }
 
 /// Tells where and what was expected, but not what was found: serde would quote it, and it may be a value.

@@ -82,7 +82,7 @@ async fn mutate_pod(webhook: Arc<Webhook>, body: Bytes) -> Response {
 
 async fn validate_pod(webhook: Arc<Webhook>, body: Bytes) -> Response {
     match Asked::of(&webhook, &body, VALIDATE) {
-        Ok(asked) => asked.answer(&pods::validate(&asked.request, &webhook).await),
+        Ok(asked) => asked.answer(&pods::validate(&asked.request, &admission::deliveries(&body), &webhook).await),
         Err(unreadable) => *unreadable,
     }
 }

@@ -1,6 +1,8 @@
 //! The two hooks for Pods. The mutating one shapes, stamps, tells mistakes and asks nobody; the validating one decides on the
 //! Pod as other webhooks left it.
 
+use std::collections::BTreeSet;
+
 use apolo_core::access;
 use apolo_core::launcher::{self, Launcher};
 use apolo_core::patch::{Patch, PatchError};
@@ -8,6 +10,7 @@ use apolo_core::pod::Pod;
 use apolo_core::reference::Scope;
 use apolo_core::stamp::Stamp;
 use apolo_core::targets::Targets;
+use apolo_core::text::shortened;
 
 use crate::Webhook;
 use crate::admission::{self, Verdict};
@@ -35,14 +38,16 @@ pub fn mutate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict {
 }
 
 /// Decides a request to `/pods/validate`: a Pod on CREATE, or when a debug container comes.
-pub async fn validate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict {
+///
+/// `named` are the deliveries that its spec names.
+pub async fn validate(asked: &AdmissionRequest<'_>, named: &BTreeSet<String>, webhook: &Webhook) -> Verdict {
     if let Some((pod, namespace)) = created_pod(asked) {
         let stamp = launcher::stamp(&asked.user_info.requester(), &pod.metadata, &webhook.table);
-        decide(pod, namespace, stamp.as_ref(), Stage::Created, webhook).await
+        decide(pod, namespace, stamp.as_ref(), Stage::Created, named, webhook).await
     } else if let Some((pod, namespace)) = debugged_pod(asked) {
         // It is fixed since the Pod was created.
         let stamp = Stamp::read(&pod.metadata.annotations);
-        decide(pod, namespace, stamp.as_ref(), Stage::Debugged, webhook).await
+        decide(pod, namespace, stamp.as_ref(), Stage::Debugged, named, webhook).await
     } else {
         asked.misdirected("/pods/validate takes pods on CREATE and pods/ephemeralcontainers on UPDATE")
     }
@@ -57,11 +62,27 @@ enum Stage {
     Debugged,
 }
 
-async fn decide(pod: &Pod<'_>, namespace: &str, stamp: Option<&Stamp>, stage: Stage, webhook: &Webhook) -> Verdict {
+async fn decide(
+    pod: &Pod<'_>,
+    namespace: &str,
+    stamp: Option<&Stamp>,
+    stage: Stage,
+    named: &BTreeSet<String>,
+    webhook: &Webhook,
+) -> Verdict {
     let targets = match Targets::read(pod, Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) }) {
         Ok(targets) => targets,
         Err(mistakes) => return Verdict::Mistaken(mistakes),
     };
+    let asked_for = |name: &&String| targets.request.asked().any(|asked| asked.source.secret == name.as_str());
+    let unasked: Vec<String> = named
+        .iter()
+        .filter(|name| !asked_for(name))
+        .map(|name| format!("the Pod names {}, which its annotations do not ask for", shortened(name)))
+        .collect();
+    if !unasked.is_empty() {
+        return Verdict::Refused(unasked.join("\n"));
+    }
     match Patch::of(pod, &targets, stamp) {
         Ok(patch) if stage == Stage::Created && !patch.is_empty() => {
             return Verdict::Refused(format!(
