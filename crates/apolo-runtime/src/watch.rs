@@ -33,7 +33,9 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    let stream = watcher(api, config).backoff(Pauses(FIRST_PAUSE));
+    // Who manages which field is most of an object, and nothing to us.
+    let stream =
+        watcher(api, config).backoff(Pauses(FIRST_PAUSE)).modify(|object| object.meta_mut().managed_fields = None);
     pin_mut!(stream);
     let mut all = Vec::new();
     while let Some(event) = stream.next().await {
