@@ -153,7 +153,9 @@ async fn a_pod_that_the_mutating_hook_did_not_see_is_refused_and_a_new_certifica
             let deleted = command::run(ns.kubectl(delete), "").await?;
             assert!(deleted.status.success(), "{}", deleted.stderr);
             let message = eventually("the API server asks the validating hook only", async || {
-                let pod = objects::pod("unseen", &objects::template(&ASKING));
+                // Without a stamp the policy would be quicker.
+                let stamped = [ASKING[0], ("secrets.apolo.us/launched-by", "admin")];
+                let pod = objects::pod("unseen", &objects::template(&stamped));
                 match refused(&ns, &pod).await {
                     Ok(status) => Ok(status.message.clone()),
                     Err(error) => {
