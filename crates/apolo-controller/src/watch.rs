@@ -1,22 +1,18 @@
-//! What the API server tells, into the store: one watch a kind, each begun again, with a pause that is bounded, when it breaks.
+//! What the API server tells, into the store: one watch a kind.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use apolo_api::grant::SecretGrant;
 use apolo_core::names::GRANT_UID;
-use futures_util::{StreamExt, pin_mut};
+use apolo_runtime::watch::{self, News};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{Config, Event, watcher};
+use kube::runtime::watcher::Config;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use crate::apply::Object;
 use crate::key::GrantKey;
@@ -28,10 +24,6 @@ use crate::store::{Kind, Store};
 /// Types of Secrets that do not exist for us.
 const NOT_OURS: [&str; 3] =
     ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
-
-/// How long is waited before a watch that broke is begun again: the first time, and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// What is watched, and who is told.
 #[derive(Clone)]
@@ -79,63 +71,25 @@ impl Watches {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        // Who manages which field is most of an object, and nothing to us.
-        let stream = watcher(Api::<K>::all(self.client.clone()), config)
-            .backoff(Pauses::default())
-            .modify(|object| object.meta_mut().managed_fields = None);
-        pin_mut!(stream);
-        let mut all = Vec::new();
-        while let Some(event) = stream.next().await {
-            let woken = match event {
-                Ok(Event::Apply(object)) => keep.put(object),
-                Ok(Event::Delete(object)) => keep.remove(&object),
-                Ok(Event::Init) => {
-                    all = Vec::new();
-                    continue;
-                }
-                Ok(Event::InitApply(object)) => {
-                    all.push(object);
-                    continue;
-                }
-                Ok(Event::InitDone) => {
+        watch::follow(Api::<K>::all(self.client.clone()), config, |news| {
+            let woken = match news {
+                News::Put(object) => keep.put(object),
+                News::Removed(object) => keep.remove(&object),
+                News::All(all) => {
                     let before = self.store.all();
-                    keep.replace(std::mem::take(&mut all));
+                    keep.replace(all);
                     before.into_iter().chain(self.store.all()).collect()
                 }
-                Err(error) => {
+                News::Broke(error) => {
                     self.metrics.error("watch");
                     tracing::warn!(why = %error, kind = %K::kind(&()), "a watch broke; it is begun again");
-                    continue;
+                    return;
                 }
             };
             woken.into_iter().for_each(|key| self.queue.wake(key));
-        }
+        })
+        .await;
     }
-}
-
-/// Pauses that double until they are long enough, and begin anew for a watch that has lasted: kube's own grow to half a minute.
-#[derive(Default)]
-struct Pauses {
-    next: Duration,
-    /// When the last one ended, or will.
-    ended: Option<Instant>,
-}
-
-impl Iterator for Pauses {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let lasted = self.ended.is_none_or(|ended| ended.elapsed() > LONGEST_PAUSE);
-        let pause = if lasted { FIRST_PAUSE } else { self.next };
-        self.next = pause.saturating_mul(2).min(LONGEST_PAUSE);
-        self.ended = Some(Instant::now() + pause);
-        Some(pause)
-    }
-}
-
-impl Backoff for Pauses {
-    // Asked for whenever a watch says anything, also that it begins, which it says each time before it fails to list what there is.
-    fn reset(&mut self) {}
 }
 
 impl Keep<DeserializeGuard<SecretGrant>> for Store {
@@ -192,33 +146,4 @@ impl<K: Object + Content> Keep<K> for OfKind<'_> {
 /// The grant that a Role or RoleBinding is about.
 pub(crate) fn key_of(object: &impl ResourceExt) -> Option<GrantKey> {
     GrantKey::of_role(&object.namespace()?, &object.name_any())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::stream;
-    use kube::runtime::utils::StreamBackoff;
-
-    /// Such a watch says each time that it begins, and then that it failed.
-    #[tokio::test(start_paused = true)]
-    async fn a_watch_that_does_not_come_to_list_what_there_is_tries_less_and_less_often() {
-        let failing = stream::iter((0..).map(|step| if step % 2 == 0 { Ok("begins") } else { Err("fails") }));
-        let mut watch = Box::pin(StreamBackoff::new(failing, Pauses::default()));
-        let began = Instant::now();
-        let mut failures = 0;
-        while began.elapsed() < Duration::from_secs(60) {
-            failures += usize::from(watch.next().await.is_some_and(|step| step.is_err()));
-        }
-        assert!((16..=25).contains(&failures), "{failures} times in a minute");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_watch_that_lasted_is_begun_again_at_once() {
-        let mut pauses = Pauses::default();
-        let first = pauses.next();
-        assert!(pauses.next() > first);
-        tokio::time::advance(LONGEST_PAUSE * 2).await;
-        assert_eq!(pauses.next(), first);
-    }
 }

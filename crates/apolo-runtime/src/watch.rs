@@ -9,6 +9,7 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{Config, Error, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 /// How long is waited before a watch that broke is begun again: the first time, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -35,7 +36,7 @@ where
 {
     // Who manages which field is most of an object, and nothing to us.
     let stream =
-        watcher(api, config).backoff(Pauses(FIRST_PAUSE)).modify(|object| object.meta_mut().managed_fields = None);
+        watcher(api, config).backoff(Pauses::default()).modify(|object| object.meta_mut().managed_fields = None);
     pin_mut!(stream);
     let mut all = Vec::new();
     while let Some(event) = stream.next().await {
@@ -50,21 +51,56 @@ where
     }
 }
 
-/// Pauses that double until they are long enough: kube's own grow to half a minute.
-struct Pauses(Duration);
+/// Pauses that double until they are long enough, and begin anew for a watch that has lasted: kube's own grow to half a minute.
+#[derive(Default)]
+struct Pauses {
+    next: Duration,
+    /// When the last one ended, or will.
+    ended: Option<Instant>,
+}
 
 impl Iterator for Pauses {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let pause = self.0;
-        self.0 = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        let lasted = self.ended.is_none_or(|ended| ended.elapsed() > LONGEST_PAUSE);
+        let pause = if lasted { FIRST_PAUSE } else { self.next };
+        self.next = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        self.ended = Some(Instant::now() + pause);
         Some(pause)
     }
 }
 
 impl Backoff for Pauses {
-    fn reset(&mut self) {
-        self.0 = FIRST_PAUSE;
+    // Asked for whenever a watch says anything, also that it begins, which it says each time before it fails to list what there is.
+    fn reset(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use kube::runtime::utils::StreamBackoff;
+
+    /// Such a watch says each time that it begins, and then that it failed.
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_does_not_come_to_list_what_there_is_tries_less_and_less_often() {
+        let failing = stream::iter((0..).map(|step| if step % 2 == 0 { Ok("begins") } else { Err("fails") }));
+        let mut watch = Box::pin(StreamBackoff::new(failing, Pauses::default()));
+        let began = Instant::now();
+        let mut failures = 0;
+        while began.elapsed() < Duration::from_secs(60) {
+            failures += usize::from(watch.next().await.is_some_and(|step| step.is_err()));
+        }
+        assert!((16..=25).contains(&failures), "{failures} times in a minute");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_lasted_is_begun_again_at_once() {
+        let mut pauses = Pauses::default();
+        let first = pauses.next();
+        assert!(pauses.next() > first);
+        tokio::time::advance(LONGEST_PAUSE * 2).await;
+        assert_eq!(pauses.next(), first);
     }
 }
