@@ -2,8 +2,11 @@
 
 use apolo_api::grant::SecretGrant;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client, Resource};
 use tokio::sync::mpsc;
 
 use crate::leader::Held;
@@ -15,6 +18,8 @@ const MOST: usize = 1024;
 ///
 /// Source: `validateEventSeries` of Kubernetes, `NoteLengthLimit`.
 const LONGEST_NOTE: usize = 1024;
+/// The longest part of a grant's name, which is ASCII, in that of an Event: 253 less a dot and a time.
+const LONGEST_NAME: usize = 253 - 1 - 16;
 /// What did what is told of.
 const CONTROLLER: &str = "apolo-secrets";
 
@@ -64,8 +69,7 @@ impl Events {
         metrics: ControllerMetrics,
     ) -> (Self, impl Future<Output = ()>) {
         let (sender, receiver) = mpsc::channel(MOST);
-        let reporter = Reporter { controller: CONTROLLER.into(), instance: Some(identity) };
-        (Self(sender), publish(receiver, Recorder::new(client, reporter), held, metrics))
+        (Self(sender), publish(receiver, client, identity, held, metrics))
     }
 
     /// Tells it some time, or not, if too many wait.
@@ -74,18 +78,48 @@ impl Events {
     }
 }
 
-async fn publish(mut receiver: mpsc::Receiver<News>, recorder: Recorder, held: Held, metrics: ControllerMetrics) {
-    while let Some(News { about, reason, note, warns }) = receiver.recv().await {
+/// Each is created, and forgotten. kube's recorder keeps all of six minutes, 6 KB each, so as to count those that come again.
+async fn publish(
+    mut receiver: mpsc::Receiver<News>,
+    client: Client,
+    identity: String,
+    held: Held,
+    metrics: ControllerMetrics,
+) {
+    while let Some(news) = receiver.recv().await {
         // Who leads now tells how things are now.
         if held.check().is_err() {
             continue;
         }
-        let type_ = if warns { EventType::Warning } else { EventType::Normal };
-        let event = Event { type_, reason, note: Some(note), action: "Grant".into(), secondary: None };
-        if let Err(error) = recorder.publish(&event, &about).await {
+        let event = event(news, &identity, Timestamp::now());
+        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+        if let Err(error) = events.create(&PostParams::default(), &event).await {
             metrics.error("event");
             tracing::debug!(why = %error, "an Event could not be told");
         }
+    }
+}
+
+/// The Event of what happened, as of `now`. Its name is that of the grant, as much of it as fits, and the time.
+fn event(News { about, reason, note, warns }: News, identity: &str, now: Timestamp) -> Event {
+    let mut name = about.name.clone().unwrap_or_default();
+    name.truncate(LONGEST_NAME);
+    Event {
+        metadata: ObjectMeta {
+            namespace: about.namespace.clone(),
+            name: Some(format!("{}.{:x}", name.trim_end_matches(['-', '.']), now.as_nanosecond())),
+            ..ObjectMeta::default()
+        },
+        action: Some("Grant".into()),
+        event_time: Some(MicroTime(now)),
+        note: Some(note),
+        reason: Some(reason),
+        regarding: Some(about),
+        reporting_controller: Some(CONTROLLER.into()),
+        reporting_instance: Some(identity.into()),
+        type_: Some(if warns { "Warning" } else { "Normal" }.into()),
+        ..Event::default()
     }
 }
 
@@ -98,5 +132,21 @@ mod tests {
         assert_eq!(cut("a".repeat(1024)).len(), 1024);
         let long = cut("é".repeat(600));
         assert!(long.len() <= 1024 && long.ends_with('…'), "{}", long.len());
+    }
+
+    #[test]
+    fn an_event_has_a_name_that_kubernetes_takes_however_long_that_of_the_grant() {
+        let name = |of: String| {
+            let about = ObjectReference { name: Some(of), ..ObjectReference::default() };
+            let told = event(News::failure(about, "GrantFailed", "why".into()), "me", Timestamp::now());
+            told.metadata.name.unwrap_or_default()
+        };
+        let whole = name("a".repeat(253));
+        assert!(whole.len() == 253 && whole.contains("a."), "{whole}");
+        // A part of a name may not end where it was cut.
+        for end in ["-", ".", "-."] {
+            let cut = name("a".repeat(LONGEST_NAME - end.len()) + end + "bcd");
+            assert!(!cut.contains("..") && !cut.contains("-."), "{cut}");
+        }
     }
 }

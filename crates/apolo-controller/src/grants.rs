@@ -288,7 +288,7 @@ impl Grants {
     ) -> Result<bool, ApplyError> {
         let uid = grant.uid().unwrap_or_default();
         if let Some(stored) = self.writer.status(key, &uid, status).await? {
-            others.extend(self.store.put_grant(Ok(stored)));
+            others.extend(self.store.put_grant(Known::of(Ok(stored))));
             others.remove(key);
         }
         let reason = |status: &SecretGrantStatus| {

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apolo_api::grant::SecretGrant;
-use kube::core::DeserializeGuard;
+use apolo_core::names::PREFIX;
 use kube::core::error_boundary::InvalidObject;
 
 use crate::key::GrantKey;
@@ -57,9 +57,8 @@ impl Store {
         self.lock().namespaces.get(&key.namespace).map(|namespace| namespace.see(&key.name)).unwrap_or_default()
     }
 
-    /// A grant as it is now; of one that cannot be read, what can.
-    pub fn put_grant(&self, grant: Result<SecretGrant, InvalidObject>) -> BTreeSet<GrantKey> {
-        let known = Known::of(grant);
+    /// A grant as it is now.
+    pub fn put_grant(&self, known: Known) -> BTreeSet<GrantKey> {
         let Some(key) = known.key() else { return BTreeSet::new() };
         let mut state = self.lock();
         let namespace = state.namespaces.entry(key.namespace.clone()).or_default();
@@ -118,10 +117,10 @@ impl Store {
     }
 
     /// All grants have been told anew: others are not there.
-    pub fn replace_grants(&self, grants: Vec<DeserializeGuard<SecretGrant>>) {
+    pub fn replace_grants(&self, grants: Vec<Known>) {
         let mut state = self.lock();
         state.namespaces.values_mut().for_each(Namespace::forget_grants);
-        for known in grants.into_iter().map(|DeserializeGuard(grant)| Known::of(grant)) {
+        for known in grants {
             let Some(key) = known.key() else { continue };
             state.namespaces.entry(key.namespace.clone()).or_default().put_grant(&key, Some(known));
         }
@@ -178,10 +177,15 @@ impl Store {
 }
 
 impl Known {
-    fn of(grant: Result<SecretGrant, InvalidObject>) -> Self {
+    /// What is kept of a grant; of one that cannot be read, what can.
+    #[must_use]
+    pub fn of(grant: Result<SecretGrant, InvalidObject>) -> Self {
         match grant {
             Ok(mut grant) => {
-                grant.metadata.managed_fields = None;
+                let metadata = &mut grant.metadata;
+                metadata.managed_fields = None;
+                // Others may be as large as the grant, such as kubectl's own copy of it.
+                metadata.annotations.iter_mut().for_each(|all| all.retain(|name, _| name.starts_with(PREFIX)));
                 Self::Grant(Arc::new(grant))
             }
             Err(InvalidObject { error, mut metadata }) => {
@@ -207,16 +211,17 @@ mod tests {
     use apolo_core::names::GRANTED_VIA;
     use serde_json::json;
 
-    fn grant(name: &str, version: u32, via: &str) -> SecretGrant {
+    fn grant(name: &str, version: u32, via: &str) -> Known {
         let annotations = json!({GRANTED_VIA: via});
-        serde_json::from_value(json!({
+        let grant = serde_json::from_value(json!({
             "metadata": {
                 "name": name, "namespace": "alice", "uid": name, "resourceVersion": version.to_string(),
                 "annotations": annotations,
             },
             "spec": {"secrets": ["one", "AWS_KEY"], "subjects": [{"kind": "User", "name": "bob"}]},
         }))
-        .unwrap()
+        .unwrap();
+        Known::of(Ok(grant))
     }
 
     fn owned(uid: &str, version: u64) -> Owned {
@@ -230,10 +235,10 @@ mod tests {
     #[test]
     fn a_grant_wakes_itself_and_those_that_it_came_from_and_that_came_from_it() {
         let store = Store::default();
-        assert_eq!(names(store.put_grant(Ok(grant("b", 1, "a bob")))), ["b"]);
-        assert_eq!(names(store.put_grant(Ok(grant("a", 2, "")))), ["a", "b"]);
-        assert_eq!(names(store.put_grant(Ok(grant("b", 3, "")))), ["a", "b"]);
-        assert_eq!(names(store.put_grant(Ok(grant("b", 4, "a bob")))), ["a", "b"]);
+        assert_eq!(names(store.put_grant(grant("b", 1, "a bob"))), ["b"]);
+        assert_eq!(names(store.put_grant(grant("a", 2, ""))), ["a", "b"]);
+        assert_eq!(names(store.put_grant(grant("b", 3, ""))), ["a", "b"]);
+        assert_eq!(names(store.put_grant(grant("b", 4, "a bob"))), ["a", "b"]);
         let seen = store.see(&GrantKey::new("alice", "a"));
         assert_eq!(seen.derived, BTreeSet::from(["b".into()]));
         assert_eq!(store.see(&GrantKey::new("alice", "b")).ancestors.len(), 1);
@@ -245,8 +250,8 @@ mod tests {
     fn what_is_known_already_or_is_older_wakes_nobody() {
         let store = Store::default();
         let key = GrantKey::new("alice", "a");
-        store.put_grant(Ok(grant("a", 2, "")));
-        assert!(store.put_grant(Ok(grant("a", 2, ""))).is_empty() && store.put_grant(Ok(grant("a", 1, ""))).is_empty());
+        store.put_grant(grant("a", 2, ""));
+        assert!(store.put_grant(grant("a", 2, "")).is_empty() && store.put_grant(grant("a", 1, "")).is_empty());
         assert_eq!(names(store.put_owned(Kind::Role, &key, owned("r", 4))), ["a"]);
         assert!(store.put_owned(Kind::Role, &key, owned("r", 4)).is_empty());
         assert!(store.remove_owned(Kind::Role, &key, "another").is_empty());
@@ -256,7 +261,7 @@ mod tests {
     #[test]
     fn a_secret_wakes_the_grants_that_name_it_when_it_comes_and_when_it_goes() {
         let store = Store::default();
-        store.put_grant(Ok(grant("a", 1, "")));
+        store.put_grant(grant("a", 1, ""));
         let object = "aws-key-4cea0ddbcf43f8cf";
         for _ in 0..2 {
             assert_eq!(names(store.set_secret("alice", object, true)), ["a"]);

@@ -19,7 +19,7 @@ use crate::key::GrantKey;
 use crate::metrics::ControllerMetrics;
 use crate::owned::{Content, Owned};
 use crate::queue::Queue;
-use crate::store::{Kind, Store};
+use crate::store::{Kind, Known, Store};
 
 /// Types of Secrets that do not exist for us.
 const NOT_OURS: [&str; 3] =
@@ -42,9 +42,13 @@ pub struct Watches {
 
 /// What a kind's news do to the store.
 trait Keep<K> {
-    fn put(&self, object: K) -> BTreeSet<GrantKey>;
+    /// What is kept of an object.
+    type Kept;
+
+    fn kept(object: K) -> Option<Self::Kept>;
+    fn put(&self, kept: Self::Kept) -> BTreeSet<GrantKey>;
     fn remove(&self, object: &K) -> BTreeSet<GrantKey>;
-    fn replace(&self, all: Vec<K>);
+    fn replace(&self, all: Vec<Self::Kept>);
 }
 
 impl Watches {
@@ -60,20 +64,21 @@ impl Watches {
         let store = &self.store;
         let (roles, bindings) = (OfKind { store, kind: Kind::Role }, OfKind { store, kind: Kind::RoleBinding });
         tokio::join!(
-            self.follow::<DeserializeGuard<SecretGrant>>(in_namespaces, store.as_ref()),
-            self.follow::<Role>(ours.clone(), &roles),
-            self.follow::<RoleBinding>(ours, &bindings),
-            self.follow::<PartialObjectMeta<Secret>>(secrets, store.as_ref()),
+            self.follow::<DeserializeGuard<SecretGrant>, _>(in_namespaces, store.as_ref()),
+            self.follow::<Role, _>(ours.clone(), &roles),
+            self.follow::<RoleBinding, _>(ours, &bindings),
+            self.follow::<PartialObjectMeta<Secret>, _>(secrets, store.as_ref()),
         );
     }
 
-    async fn follow<K>(&self, config: Config, keep: &impl Keep<K>)
+    async fn follow<K, S>(&self, config: Config, keep: &S)
     where
+        S: Keep<K>,
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        watch::follow(Api::<K>::all(self.client.clone()), config, |news| {
+        watch::follow(Api::<K>::all(self.client.clone()), config, S::kept, |news| {
             let woken = match news {
-                News::Put(object) => keep.put(object),
+                News::Put(kept) => keep.put(kept),
                 News::Removed(object) => keep.remove(&object),
                 News::All(all) => {
                     let before = self.store.all();
@@ -93,7 +98,13 @@ impl Watches {
 }
 
 impl Keep<DeserializeGuard<SecretGrant>> for Store {
-    fn put(&self, DeserializeGuard(grant): DeserializeGuard<SecretGrant>) -> BTreeSet<GrantKey> {
+    type Kept = Known;
+
+    fn kept(DeserializeGuard(grant): DeserializeGuard<SecretGrant>) -> Option<Known> {
+        Some(Known::of(grant))
+    }
+
+    fn put(&self, grant: Known) -> BTreeSet<GrantKey> {
         self.put_grant(grant)
     }
 
@@ -101,23 +112,29 @@ impl Keep<DeserializeGuard<SecretGrant>> for Store {
         self.remove_grant(&GrantKey::new(&grant.namespace().unwrap_or_default(), &grant.name_any()))
     }
 
-    fn replace(&self, all: Vec<DeserializeGuard<SecretGrant>>) {
+    fn replace(&self, all: Vec<Known>) {
         self.replace_grants(all);
     }
 }
 
 impl Keep<PartialObjectMeta<Secret>> for Store {
-    fn put(&self, secret: PartialObjectMeta<Secret>) -> BTreeSet<GrantKey> {
-        self.set_secret(&secret.namespace().unwrap_or_default(), &secret.name_any(), true)
+    /// Namespace and name.
+    type Kept = (String, String);
+
+    fn kept(secret: PartialObjectMeta<Secret>) -> Option<(String, String)> {
+        Some((secret.metadata.namespace?, secret.metadata.name?))
+    }
+
+    fn put(&self, (namespace, name): (String, String)) -> BTreeSet<GrantKey> {
+        self.set_secret(&namespace, &name, true)
     }
 
     fn remove(&self, secret: &PartialObjectMeta<Secret>) -> BTreeSet<GrantKey> {
         self.set_secret(&secret.namespace().unwrap_or_default(), &secret.name_any(), false)
     }
 
-    fn replace(&self, all: Vec<PartialObjectMeta<Secret>>) {
-        let names = |secret: PartialObjectMeta<Secret>| (secret.namespace().unwrap_or_default(), secret.name_any());
-        self.replace_secrets(all.into_iter().map(names).collect());
+    fn replace(&self, all: Vec<(String, String)>) {
+        self.replace_secrets(all);
     }
 }
 
@@ -127,9 +144,14 @@ struct OfKind<'a> {
 }
 
 impl<K: Object + Content> Keep<K> for OfKind<'_> {
-    fn put(&self, object: K) -> BTreeSet<GrantKey> {
-        let Some(key) = key_of(&object) else { return BTreeSet::new() };
-        self.store.put_owned(self.kind, &key, Owned::of(&object))
+    type Kept = (GrantKey, Owned);
+
+    fn kept(object: K) -> Option<(GrantKey, Owned)> {
+        Some((key_of(&object)?, Owned::of(&object)))
+    }
+
+    fn put(&self, (key, owned): (GrantKey, Owned)) -> BTreeSet<GrantKey> {
+        self.store.put_owned(self.kind, &key, owned)
     }
 
     fn remove(&self, object: &K) -> BTreeSet<GrantKey> {
@@ -137,9 +159,8 @@ impl<K: Object + Content> Keep<K> for OfKind<'_> {
         self.store.remove_owned(self.kind, &key, &object.uid().unwrap_or_default())
     }
 
-    fn replace(&self, all: Vec<K>) {
-        let kept = all.iter().filter_map(|object| Some((key_of(object)?, Owned::of(object))));
-        self.store.replace_owned(self.kind, kept.collect());
+    fn replace(&self, all: Vec<(GrantKey, Owned)>) {
+        self.store.replace_owned(self.kind, all);
     }
 }
 

@@ -15,21 +15,22 @@ use tokio::time::Instant;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// What is told.
+/// What is told of a kind `K`: of those that are there what is kept, a `T`.
 #[derive(Debug)]
-pub enum News<K> {
+pub enum News<K, T> {
     /// This one is there, and so.
-    Put(K),
+    Put(T),
     /// This one has gone.
     Removed(K),
     /// These are there, and no others.
-    All(Vec<K>),
+    All(Vec<T>),
     /// The watch broke; it is begun again.
     Broke(Error),
 }
 
-/// Watches for as long as it is polled.
-pub async fn follow<K>(api: Api<K>, config: Config, mut tell: impl FnMut(News<K>))
+/// Watches for as long as it is polled. Of each object, one after another, only what `keep` makes of it stays in memory; one of
+/// which nothing is kept is not told.
+pub async fn follow<K, T>(api: Api<K>, config: Config, keep: impl Fn(K) -> Option<T>, mut tell: impl FnMut(News<K, T>))
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
@@ -41,10 +42,15 @@ where
     let mut all = Vec::new();
     while let Some(event) = stream.next().await {
         match event {
-            Ok(Event::Apply(object)) => tell(News::Put(object)),
+            Ok(Event::Apply(object)) => {
+                if let Some(kept) = keep(object) {
+                    tell(News::Put(kept));
+                }
+            }
             Ok(Event::Delete(object)) => tell(News::Removed(object)),
             Ok(Event::Init) => all = Vec::new(),
-            Ok(Event::InitApply(object)) => all.push(object),
+            // At once, for an object is many times larger than what is kept of it.
+            Ok(Event::InitApply(object)) => all.extend(keep(object)),
             Ok(Event::InitDone) => tell(News::All(std::mem::take(&mut all))),
             Err(error) => tell(News::Broke(error)),
         }

@@ -8,6 +8,7 @@ use apolo_controller::run::ControllerArgs;
 use apolo_runtime::telemetry::log::{self, LogLevel};
 use apolo_webhook::run::WebhookArgs;
 use clap::{Parser, Subcommand};
+use tokio::runtime::Builder;
 
 /// Apolo Secrets for Kubernetes: the servers.
 #[derive(Parser)]
@@ -38,8 +39,13 @@ fn main() -> ExitCode {
         Err(_closed) => return ExitCode::FAILURE,
     };
     let result = match command.subcommand {
-        Subcommands::Webhook(args) => serve(apolo_webhook::run::run(*args, env!("CARGO_PKG_VERSION"))),
-        Subcommands::Controller(args) => serve(apolo_controller::run::run(*args, env!("CARGO_PKG_VERSION"))),
+        Subcommands::Webhook(args) => {
+            serve(&mut Builder::new_multi_thread(), apolo_webhook::run::run(*args, env!("CARGO_PKG_VERSION")))
+        }
+        Subcommands::Controller(args) => {
+            // It waits for the API server, and a thread more is an arena more of memory.
+            serve(&mut Builder::new_current_thread(), apolo_controller::run::run(*args, env!("CARGO_PKG_VERSION")))
+        }
         Subcommands::Crds => crds::print(&mut std::io::stdout().lock()),
     };
     match result {
@@ -51,6 +57,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(server)
+fn serve(runtime: &mut Builder, server: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    runtime.enable_all().build()?.block_on(server)
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use apolo_api::access::Access;
 use apolo_api::grant::SecretGrant;
 use apolo_api::lineage::is_live;
+use apolo_core::names::PREFIX;
 use apolo_core::requester::Requester;
 use apolo_core::subject::Subject;
 use apolo_runtime::watch::{News, follow};
@@ -45,10 +46,20 @@ pub struct Use<'a> {
     pub namespace: &'a str,
 }
 
+/// What is kept of a grant: of its annotations ours, for others may be as large as all else, such as kubectl's own copy of it.
+#[expect(clippy::unnecessary_wraps, reason = "each object is kept")]
+fn kept(DeserializeGuard(mut grant): Guarded) -> Option<Guarded> {
+    if let Ok(grant) = &mut grant {
+        grant.metadata.managed_fields = None;
+        grant.metadata.annotations.iter_mut().for_each(|all| all.retain(|name, _| name.starts_with(PREFIX)));
+    }
+    Some(DeserializeGuard(grant))
+}
+
 impl Known {
     /// Watches for as long as it is polled.
     pub async fn watch(&self, client: Client) {
-        follow::<Guarded>(Api::all(client), Config::default(), |news| match news {
+        follow(Api::<Guarded>::all(client), Config::default(), kept, |news| match news {
             News::Put(DeserializeGuard(grant)) => self.put(grant),
             News::Removed(grant) => self.remove(&grant.namespace().unwrap_or_default(), &grant.name_any()),
             News::All(all) => self.replace(all),
@@ -100,8 +111,7 @@ impl Known {
 }
 
 impl Told {
-    fn put(&mut self, mut grant: SecretGrant) {
-        grant.metadata.managed_fields = None;
+    fn put(&mut self, grant: SecretGrant) {
         let (namespace, name) = (grant.namespace().unwrap_or_default(), grant.name_any());
         let owner = self.owners.entry(namespace).or_default();
         owner.remove(&name);

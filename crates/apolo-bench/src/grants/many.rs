@@ -202,7 +202,8 @@ async fn restart(count: usize, ground: &Ground) -> anyhow::Result<Vec<String>> {
     let ready = began.elapsed().as_secs_f64();
     reached(&controller, r#"apolo_reconciles_total{outcome="settled"}"#, count).await?;
     let took = began.elapsed().as_secs_f64();
-    let (writes, usage) = (controller.writes().await?, Usage::of_id(controller.id()));
+    // A sum of nothing is -0.
+    let (writes, usage) = (controller.writes().await?.abs(), Usage::of_id(controller.id()));
     let run = Run {
         count,
         took,
