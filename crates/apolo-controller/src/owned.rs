@@ -4,7 +4,6 @@ use apolo_core::key::hex_digest;
 use apolo_core::names::GRANT_UID;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::PartialObjectMeta;
 use serde::Serialize;
 
 /// A Role or RoleBinding that bears our label.
@@ -24,7 +23,7 @@ pub struct Owned {
 pub trait Content {
     /// The metadata.
     fn metadata(&self) -> &ObjectMeta;
-    /// All that it gives, as JSON; none if it is not known.
+    /// All that it gives, as JSON; none if it cannot be written so.
     fn given(&self) -> Option<String>;
 }
 
@@ -45,16 +44,6 @@ impl Content for RoleBinding {
 
     fn given(&self) -> Option<String> {
         json(&(&self.role_ref, self.subjects.as_deref().unwrap_or_default()))
-    }
-}
-
-impl<K> Content for PartialObjectMeta<K> {
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn given(&self) -> Option<String> {
-        None
     }
 }
 

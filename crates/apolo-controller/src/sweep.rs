@@ -4,15 +4,50 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use apolo_core::names::GRANT_UID;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::ListParams;
-use kube::core::PartialObjectMeta;
-use kube::{Api, Client};
+use kube::Client;
+use kube::api::{ListParams, Request};
+use serde::Deserialize;
 
 use crate::apply::Object;
 use crate::key::GrantKey;
 use crate::owned::Owned;
 use crate::store::{Kind, Store};
-use crate::watch::key_of;
+
+/// A list, as much of it as is needed: all of them at once, with their managedFields, would be most of the memory of the process.
+#[derive(Deserialize)]
+struct Listed {
+    metadata: Metadata,
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: Metadata,
+}
+
+/// Of a list, or of an object.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    namespace: String,
+    name: String,
+    uid: String,
+    resource_version: String,
+    labels: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    fn version(&self) -> u64 {
+        self.resource_version.parse().unwrap_or(0)
+    }
+
+    /// What is kept of it; what it gives is not known.
+    fn owned(mut self) -> Option<(GrantKey, Owned)> {
+        let key = GrantKey::of_role(&self.namespace, &self.name)?;
+        let (version, grant_uid) = (self.version(), self.labels.remove(GRANT_UID).unwrap_or_default());
+        Some((key, Owned { uid: self.uid, grant_uid, version, digest: String::new() }))
+    }
+}
 
 /// Puts into the store which Roles and RoleBindings there are. Tells about which of them it was wrong.
 ///
@@ -33,10 +68,10 @@ async fn of_kind<K: Object>(
     let fields: Vec<String> = excluded.iter().map(|it| format!("metadata.namespace!={it}")).collect();
     // From version 0: as the API server remembers it, which is as it was a moment ago.
     let params = ListParams::default().match_any().labels(GRANT_UID).fields(&fields.join(","));
-    let listed = Api::<PartialObjectMeta<K>>::all(client.clone()).list(&params).await?;
-    let as_of: u64 = listed.metadata.resource_version.as_deref().and_then(|it| it.parse().ok()).unwrap_or(0);
-    let there: BTreeMap<GrantKey, Owned> =
-        listed.items.iter().filter_map(|object| Some((key_of(object)?, Owned::of(object)))).collect();
+    let request = Request::new(K::url_path(&(), None)).list_metadata(&params).map_err(kube::Error::BuildRequest)?;
+    let listed: Listed = client.request(request).await?;
+    let as_of = listed.metadata.version();
+    let there: BTreeMap<GrantKey, Owned> = listed.items.into_iter().filter_map(|item| item.metadata.owned()).collect();
     let mut wrong = BTreeSet::new();
     for (key, known) in store.all_owned(kind) {
         let is_there = there.get(&key).is_some_and(|owned| owned.uid == known.uid);

@@ -165,6 +165,6 @@ impl<K: Object + Content> Keep<K> for OfKind<'_> {
 }
 
 /// The grant that a Role or RoleBinding is about.
-pub(crate) fn key_of(object: &impl ResourceExt) -> Option<GrantKey> {
+fn key_of(object: &impl ResourceExt) -> Option<GrantKey> {
     GrantKey::of_role(&object.namespace()?, &object.name_any())
 }
