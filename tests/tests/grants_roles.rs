@@ -33,15 +33,20 @@ async fn without_the_policy() -> anyhow::Result<&'static Cluster> {
     let start = async || {
         let cluster = Cluster::start().await?;
         cluster.install_kinds().await?;
+        // The API server hears of a policy, and that it has gone, a moment later.
+        let comes_to = async |is_held: bool| {
+            eventually(&format!("a Role of the name is refused: {is_held}"), async || {
+                let role = ["create", "role", "secretgrant:a", "--verb=get", "--resource=pods", "--dry-run=server"];
+                let created = command::run(cluster.kubectl(role), "").await.map_err(|error| error.to_string())?;
+                if created.status.success() == is_held { Err(created.stderr) } else { Ok(()) }
+            })
+            .await
+        };
+        comes_to(true).await?;
         let policy = ["delete", "validatingadmissionpolicybinding", "apolo-secrets-grant-roles"];
         let deleted = command::run(cluster.kubectl(policy), "").await?;
         ensure!(deleted.status.success(), "{}", deleted.stderr);
-        eventually("the policy is not in force", async || {
-            let role = ["create", "role", "secretgrant:a", "--verb=get", "--resource=pods", "--dry-run=server"];
-            let created = command::run(cluster.kubectl(role), "").await.map_err(|error| error.to_string())?;
-            if created.status.success() { Ok(()) } else { Err(created.stderr) }
-        })
-        .await?;
+        comes_to(false).await?;
         let controller = cluster.start_controller("controller", &[]).await?;
         controller.leads().await?;
         anyhow::Ok((cluster, controller))
