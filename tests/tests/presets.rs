@@ -5,46 +5,19 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context;
-use apolo_tests::{cluster::Cluster, namespace::with_namespace};
+use apolo_tests::{cluster::Cluster, namespace::with_namespace, presets};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use serde_json::{Value, json};
 
-/// A spec of each kind, with a Pod template at every place that the kind has for one.
+/// A spec of each kind, with a Pod template that asks for a secret at every place that the kind has for one.
 fn rows() -> Vec<(&'static str, &'static str, Value)> {
+    let annotations = json!({"secrets.apolo.us/env": "A=secret:a"});
     let template = json!({
-        "metadata": {"annotations": {"secrets.apolo.us/env": "A=secret:a"}, "labels": {"app": "a"}},
+        "metadata": {"annotations": annotations, "labels": {"app": "a"}},
         "spec": {"containers": [{"name": "main", "image": "registry.invalid/main"}]},
     });
-    let ray = json!({
-        "headGroupSpec": {"rayStartParams": {}, "template": template},
-        "workerGroupSpecs": [{"groupName": "cpu", "minReplicas": 0, "maxReplicas": 1, "rayStartParams": {}, "template": template}],
-    });
-    let ray_job = json!({"entrypoint": "true", "rayClusterSpec": ray, "submitterPodTemplate": template});
-    let jobs = json!([{"name": "node", "template": {"spec": {"template": template}}}]);
-    let mpi = json!({"mpiReplicaSpecs": {"Launcher": {"template": template}, "Worker": {"template": template}}});
-    let runtime = json!({"apiGroup": "trainer.kubeflow.org", "kind": "ClusterTrainingRuntime", "name": "torch"});
-    let patched =
-        json!({"manager": "example.com/a", "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": jobs}}}});
-    let overridden =
-        json!({"targetJobs": [{"name": "node"}], "metadata": template["metadata"], "spec": template["spec"]});
-    let step = json!({"name": "a", "metadata": template["metadata"], "container": {"image": "registry.invalid/main"}});
-    vec![
-        ("argoproj.io/v1alpha1", "Workflow", json!({"podMetadata": template["metadata"], "templates": [step]})),
-        ("jobset.x-k8s.io/v1alpha2", "JobSet", json!({"replicatedJobs": jobs})),
-        ("kubeflow.org/v1", "MPIJob", mpi.clone()),
-        ("kubeflow.org/v2beta1", "MPIJob", mpi),
-        ("kubeflow.org/v1", "PyTorchJob", json!({"pytorchReplicaSpecs": {"Master": {"template": template}}})),
-        ("ray.io/v1", "RayCluster", ray.clone()),
-        ("ray.io/v1alpha1", "RayCluster", ray),
-        ("ray.io/v1", "RayJob", ray_job.clone()),
-        ("ray.io/v1alpha1", "RayJob", ray_job),
-        (
-            "trainer.kubeflow.org/v1alpha1",
-            "TrainJob",
-            json!({"runtimeRef": runtime, "runtimePatches": [patched], "podTemplateOverrides": [overridden]}),
-        ),
-    ]
+    presets::specs(&template)
 }
 
 #[tokio::test]
