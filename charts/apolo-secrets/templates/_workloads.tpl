@@ -70,31 +70,42 @@ on the way, as an API server hands it over where a schema does not say, has none
 {{- end -}}
 
 {{/*
-A CEL expression: whether there are annotations of ours at a place, from `at`, with `depth` steps done.
+A CEL expression: whether something holds of what is at a place, or of one of all that is there, from `at`, with `depth` steps
+done. The template `inner` says what, of the variable `it`; `with` is handed on to it.
 */}}
-{{- define "apolo-secrets.workload.bears" -}}
-{{- if not .steps -}}
-  {{- $at := .at -}}
-  {{- range $index, $leaf := .leaves -}}
-    {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" $at "fields" $leaf) -}}
-    {{- if $index }} || {{ end -}}
-    {{- printf "%s.optMap(a, type(a) == map && a.exists(k, k.startsWith('secrets.apolo.us/'))).orValue(false)" $annotations -}}
-  {{- end -}}
+{{- define "apolo-secrets.workload.exists" -}}
+{{- $isVariable := regexMatch "^v[0-9]+$" .at -}}
+{{- $var := printf "v%d" (int .depth) -}}
+{{- $of := ternary (printf "optional.of(%s)" .at) .at $isVariable -}}
+{{- if and (not .steps) (eq .at "object") -}}
+  {{- include .inner (dict "it" .at "leaves" .leaves "depth" .depth "with" .with) -}}
+{{- else if and (not .steps) $isVariable -}}
+  {{- include .inner (dict "it" .at "leaves" .leaves "depth" .depth "with" .with) -}}
+{{- else if not .steps -}}
+  {{- printf "%s.optMap(%s, %s).orValue(false)" .at $var (include .inner (dict "it" $var "leaves" .leaves "depth" (add1 .depth) "with" .with)) -}}
 {{- else -}}
   {{- $step := first .steps -}}
-  {{- $var := printf "v%d" (int .depth) -}}
-  {{- $of := ternary (printf "optional.of(%s)" .at) .at (regexMatch "^v[0-9]+$" .at) -}}
-  {{- $next := dict "steps" (rest .steps) "leaves" .leaves "depth" (add1 .depth) "at" $var -}}
+  {{- $next := dict "steps" (rest .steps) "leaves" .leaves "depth" (add1 .depth) "at" $var "inner" .inner "with" .with -}}
   {{- if eq $step "[*]" -}}
-    {{- $inner := include "apolo-secrets.workload.bears" $next -}}
+    {{- $inner := include "apolo-secrets.workload.exists" $next -}}
     {{- printf "%s.optMap(l, type(l) == list && l.exists(%s, %s)).orValue(false)" $of $var $inner -}}
   {{- else if eq $step "*" -}}
-    {{- $inner := include "apolo-secrets.workload.bears" $next -}}
+    {{- $inner := include "apolo-secrets.workload.exists" $next -}}
     {{- printf "%s.optMap(m, type(m) == map && m.exists(k, %s, %s)).orValue(false)" $of $var $inner -}}
   {{- else -}}
     {{- $field := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (list $step)) -}}
-    {{- include "apolo-secrets.workload.bears" (set $next "at" $field) -}}
+    {{- include "apolo-secrets.workload.exists" (set $next "at" $field) -}}
   {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A CEL expression: whether `it` bears annotations of ours. */}}
+{{- define "apolo-secrets.workload.bears" -}}
+{{- $it := .it -}}
+{{- range $index, $leaf := .leaves -}}
+  {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" $it "fields" $leaf) -}}
+  {{- if $index }} || {{ end -}}
+  {{- printf "%s.optMap(a, type(a) == map && a.exists(k, k.startsWith('secrets.apolo.us/'))).orValue(false)" $annotations -}}
 {{- end -}}
 {{- end -}}
 
@@ -132,7 +143,7 @@ what is above them the annotations of ours.
 {{- $differs := list "request.operation == 'CREATE'" -}}
 {{- range (include "apolo-secrets.workload.places" . | fromJson).places -}}
   {{- $_ := set . "depth" 0 -}}
-  {{- $bears = append $bears (include "apolo-secrets.workload.bears" (merge (dict "at" "object") .)) -}}
+  {{- $bears = append $bears (include "apolo-secrets.workload.exists" (merge (dict "at" "object" "inner" "apolo-secrets.workload.bears") .)) -}}
   {{- $now := include "apolo-secrets.workload.at" (merge (dict "at" "object") .) -}}
   {{- $before := include "apolo-secrets.workload.at" (merge (dict "at" "oldObject") .) -}}
   {{- $differs = append $differs (printf "%s != %s" $now $before) -}}
@@ -143,4 +154,60 @@ what is above them the annotations of ours.
 - name: is-new-or-differs
   expression: >-
     {{- join " ||\n" $differs | nindent 4 }}
+{{- end -}}
+
+{{/*
+A CEL expression: whether `it`, a template, bears a stamp that is neither the requester's own nor the one that a template of the
+same place bore before, which is otherwise the same or which a neutral editor has changed.
+*/}}
+{{- define "apolo-secrets.workload.isForged" -}}
+{{- $root := . -}}
+{{- range $index, $leaf := .leaves -}}
+  {{- if $index }} || {{ end -}}
+  {{- $kept := include "apolo-secrets.workload.exists" (merge (dict "at" "oldObject" "inner" "apolo-secrets.workload.isKept" "depth" $root.depth) (dict "with" (dict "it" $root.it "leaf" $leaf)) $root.with) -}}
+  {{- include "apolo-secrets.workload.fields" (dict "at" $root.it "fields" $leaf) -}}
+  {{- printf `.optMap(now, type(now) == map && now.exists(k, k.startsWith('secrets.apolo.us/launched-by')) &&
+    !(now[?'secrets.apolo.us/launched-by'].orValue('') in ['', request.userInfo.username] &&
+    (now[?'secrets.apolo.us/launched-by-groups'].orValue('') == '' ||
+    now['secrets.apolo.us/launched-by-groups'].split('\n').all(group, group in request.userInfo.groups))) &&
+    !(request.operation == 'UPDATE' && %s)).orValue(false)` $kept -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A CEL expression: whether `it`, a template that was there, bore the stamp of the annotations `now` of that of `with`, and is the same. */}}
+{{- define "apolo-secrets.workload.isKept" -}}
+{{- $leaf := .with.leaf -}}
+{{- $annotations := include "apolo-secrets.workload.fields" (dict "at" .it "fields" $leaf) -}}
+{{- $rest := list -}}
+{{- range $index, $field := $leaf -}}
+  {{- $above := slice $leaf 0 $index -}}
+  {{- $same := list -}}
+  {{- range $it := list $.it $.with.it -}}
+    {{- $at := $it -}}
+    {{- if $above }}{{ $at = printf "%s.orValue({})" (include "apolo-secrets.workload.fields" (dict "at" $it "fields" $above)) }}{{ end -}}
+    {{- $same = append $same (printf "dyn(type(%s) == map ? %s : {}).transformMap(k, v, k != '%s', v)" $at $at $field) -}}
+  {{- end -}}
+  {{- $rest = append $rest (join " == " $same) -}}
+{{- end -}}
+{{- printf `%s.optMap(was, type(was) == map && ['secrets.apolo.us/launched-by', 'secrets.apolo.us/launched-by-groups'].all(k, now[?k] == was[?k]) &&
+  (variables.isNeutral || (%s &&
+  now.transformMap(k, v, k != 'kubectl.kubernetes.io/restartedAt', v) ==
+  was.transformMap(k, v, k != 'kubectl.kubernetes.io/restartedAt', v)))).orValue(false)` $annotations (join " && " $rest) -}}
+{{- end -}}
+
+{{/*
+A CEL expression: whether the requester is an account of the workload table, and a controlling owner of the object is of its kind.
+*/}}
+{{- define "apolo-secrets.workloads.isOfController" -}}
+{{- $trusted := list -}}
+{{- range $row := (include "apolo-secrets.workloads" . | fromJson).rows -}}
+  {{- $owner := $row.owner | default $row -}}
+  {{- $group := $owner.group -}}
+  {{- $of := ternary (printf "o.apiVersion.startsWith('%s/')" $group) "!o.apiVersion.contains('/')" (ne $group "") -}}
+  {{- range $creator := $row.creators -}}
+    {{- $trusted = append $trusted (printf "(request.userInfo.username == '%s' && o.kind == '%s' && %s)" $creator $owner.kind $of) -}}
+  {{- end -}}
+{{- end -}}
+object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) && (
+{{- join " ||\n" $trusted }}))
 {{- end -}}
