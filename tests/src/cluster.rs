@@ -46,7 +46,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Every request, once it is answered: who, what, verdict; no body.
 const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-    "rules": [{"level": "Metadata"}]}"#;
+    "rules": [
+        {"level": "Request", "resources": [{"group": "authorization.k8s.io", "resources": ["subjectaccessreviews"]}]},
+        {"level": "Metadata"}
+    ]}"#;
 
 /// A running cluster. Dropping it stops the servers and removes the folder.
 #[derive(Debug)]

@@ -126,7 +126,7 @@ impl ControlPlane {
         &self.authority
     }
 
-    /// The audit log, level Metadata: one JSON object a line for each answered request.
+    /// The audit log: one JSON object a line for each answered request, with the questions who may do what, and else only metadata.
     pub fn audit_log(&self) -> PathBuf {
         self.folder.join(AUDIT_LOG)
     }

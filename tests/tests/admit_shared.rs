@@ -17,6 +17,8 @@ use kube::{
 use serde_json::{Value, json};
 
 const ENV: &str = "secrets.apolo.us/env";
+/// The account under which the webhook asks.
+const WEBHOOK: &str = "system:serviceaccount:apolo-secrets:apolo-secrets-webhook";
 const BY: &str = "secrets.apolo.us/launched-by";
 
 /// Alice's namespace, with her secret, and bob's, where he may edit and is in ml-team.
@@ -273,6 +275,83 @@ async fn whoever_changes_what_runs_has_launched_it() -> anyhow::Result<()> {
         })
         .await?;
         assert_eq!(launched_by().await?.as_deref(), Some("carol"));
+        Ok(())
+    })
+    .await
+}
+
+/// All that the webhook has asked the API server of Secrets in alice's namespace, in order of the text: who may do what with which.
+fn asked(scene: &Scene) -> anyhow::Result<Vec<Value>> {
+    let log = std::fs::read_to_string(scene.alice.audit_log())?;
+    let entries = log.lines().filter(|line| line.contains("subjectaccessreviews") && line.contains(&scene.alice.name));
+    let questions = entries.map(|line| {
+        let entry: Value = serde_json::from_str(line)?;
+        let spec = &entry["requestObject"]["spec"];
+        Ok((entry["user"]["username"] == WEBHOOK).then(|| spec.clone()))
+    });
+    let questions: Vec<Option<Value>> = questions.collect::<anyhow::Result<_>>()?;
+    Ok(questions.into_iter().flatten().filter(|spec| spec["resourceAttributes"]["resource"] == "secrets").collect())
+}
+
+#[tokio::test]
+async fn what_is_not_there_not_shared_and_not_for_you_are_refused_in_the_same_bytes_after_the_same_questions()
+-> anyhow::Result<()> {
+    with_scene(async |scene| {
+        let bobs = scene.bobs.name.clone();
+        let user = |name: &str| json!([{"kind": "User", "name": name}]);
+        // Keys of one length each, so that the bytes can be the same but for the key.
+        let cases = [
+            ("key-none", false, None),
+            ("key-kept", true, None),
+            ("key-hers", true, Some(json!({"subjects": user("carol"), "namespaces": [bobs]}))),
+            ("key-away", true, Some(json!({"subjects": user("bob"), "namespaces": ["elsewhere"]}))),
+            ("key-here", true, Some(json!({"subjects": user("bob")}))),
+            (
+                "key-past",
+                true,
+                Some(json!({"subjects": user("bob"), "namespaces": [bobs], "expiresAt": "2026-01-01T00:00:00Z"})),
+            ),
+            // A grant of a secret that is not there.
+            ("key-soon", false, Some(json!({"subjects": user("carol"), "namespaces": [bobs]}))),
+        ];
+        let mut seen = Vec::new();
+        for (key, is_there, fields) in &cases {
+            if *is_there {
+                scene.alice.secret(key).await?;
+            }
+            if let Some(fields) = fields {
+                let mut fields = fields.clone();
+                fields["secrets"] = json!([key]);
+                scene.alice.share(key, &fields).await?;
+                let reason = if !is_there {
+                    "SecretNotFound"
+                } else if *key == "key-past" {
+                    "Expired"
+                } else {
+                    "Granted"
+                };
+                scene.alice.stands(key, reason).await?;
+            }
+            let template = objects::template(&[(ENV, &format!("A=secret:/{}/{key}", scene.alice.name))]);
+            for object in [objects::pod("pod", &template), objects::job("job", &template)] {
+                let before = asked(&scene)?.len();
+                let said = scene.refused(&scene.bob, &object).await?;
+                let mut questions = asked(&scene)?.split_off(before);
+                questions.sort_by_key(Value::to_string);
+                let questions = json!(questions).to_string();
+                ensure!(said.contains(key) && questions.contains(key), "{key}: {said}: {questions}");
+                let kind = object["kind"].to_string();
+                seen.push((kind, *key, said.replace(key, "KEY"), questions.replace(key, "KEY")));
+            }
+        }
+        for (kind, key, said, questions) in &seen {
+            let of_kind = |other: &&(String, &str, String, String)| other.0 == *kind;
+            let (_, _, first_said, first_questions) = seen.iter().find(of_kind).context("none")?;
+            assert_eq!((said, questions), (first_said, first_questions), "{kind} {key}");
+        }
+        // Whoever launches it, and the account of its Pods: use or get.
+        let questions: Vec<Value> = serde_json::from_str(&seen[0].3)?;
+        assert_eq!(questions.len(), 4, "{questions:?}");
         Ok(())
     })
     .await
