@@ -280,6 +280,36 @@ async fn whoever_changes_what_runs_has_launched_it() -> anyhow::Result<()> {
     .await
 }
 
+/// As Kueue starts a Job: it was suspended, and goes on where there is room.
+#[tokio::test]
+async fn who_decides_where_a_job_runs_has_not_launched_it() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        let kueue = "system:serviceaccount:kueue-system:kueue-controller-manager";
+        let (kueue, carol) = (scene.bobs.person(kueue).await?, scene.bobs.person("carol").await?);
+        scene
+            .alice
+            .share("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [scene.bobs.name]}))
+            .await?;
+        let mut job = objects::job("waits", &scene.template());
+        job["spec"]["suspend"] = json!(true);
+        scene.allowed(&scene.bob, &job).await?;
+        let start = async |who: &Client| {
+            let template = json!({"metadata": {"labels": {"queue": "a"}}, "spec": {"nodeSelector": {"pool": "gpu"}}});
+            let jobs: Api<k8s_openapi::api::batch::v1::Job> = Api::namespaced(who.clone(), &scene.bobs.name);
+            let patch = Patch::Merge(json!({"spec": {"suspend": false, "template": template}}));
+            jobs.patch("waits", &PatchParams::default(), &patch).await
+        };
+        let said = start(&carol).await.err().context("carol started it")?.to_string();
+        ensure!(said.contains(&scene.refusal("secret-password", "carol")), "{said}");
+        start(&kueue).await?;
+        let pod = scene.bobs.pod_of("waits").await?;
+        assert_eq!(pod.annotations()[BY], "bob");
+        assert_eq!(pod.spec.context("no spec")?.node_selector.unwrap_or_default()["pool"], "gpu");
+        Ok(())
+    })
+    .await
+}
+
 /// All that the webhook has asked the API server of Secrets in alice's namespace, in order of the text: who may do what with which.
 fn asked(scene: &Scene) -> anyhow::Result<Vec<Value>> {
     let log = std::fs::read_to_string(scene.alice.audit_log())?;
