@@ -33,6 +33,7 @@ impl ControlPlane {
         };
         let rest: Vec<&str> = rendered.split("\n---\n").filter(|document| !is_hook(document)).collect();
         self.apply_release(&rest.join("\n---\n")).await?;
+        self.policies_hold().await?;
         Ok(self.serves_grants().await?)
     }
 

@@ -31,6 +31,7 @@ pub mod mistakes;
 pub mod namespace;
 pub mod objects;
 pub mod oracle;
+pub mod policies;
 pub mod presets;
 pub mod proxy;
 pub mod rights;

@@ -120,6 +120,7 @@ impl ControlPlane {
     async fn make_known(&self, webhook: Webhook, values: &[&str]) -> Result<Webhook, Error> {
         let rendered = self.render_with(&webhook.url, values).await?;
         self.apply_release(&rendered).await?;
+        self.policies_hold().await?;
         asked(self.admin().await?).await?;
         Ok(webhook)
     }
@@ -308,7 +309,8 @@ async fn asked(client: Client) -> Result<(), NotYet> {
     .await
 }
 
-async fn run(program: &'static str, command: Command, stdin: &str) -> Result<String, Error> {
+/// What a program that succeeds prints.
+pub(crate) async fn run(program: &'static str, command: Command, stdin: &str) -> Result<String, Error> {
     let finished = command::run(command, stdin).await.map_err(|source| Error::Run(program, source))?;
     if finished.status.success() {
         Ok(finished.stdout)

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use apolo_tests::{
     cluster::Cluster,
     command,
-    eventually::{eventually, within},
+    eventually::within,
     namespace::{Namespace, with_namespace},
     objects,
     webhook::RELEASE,
@@ -271,12 +271,6 @@ async fn a_stamp_names_whoever_creates_the_pod() -> anyhow::Result<()> {
             let pod = |name: &str, annotations: &[(&str, &str)]| objects::pod(name, &objects::template(annotations));
             let asks = (ENV, "A=secret:a");
             let another = "name another than you";
-            // The API server hears of a policy a moment after it was made.
-            eventually("the policy is in force", async || match tried(&ns, &ns.name, &pod("probe", &[asks])).await {
-                Ok(Err(said)) if said.contains("does not say who launched it") => Ok(()),
-                other => Err(format!("{other:?}")),
-            })
-            .await?;
             for (number, (refused, words, twin)) in [
                 (pod("r0", &[asks]), "does not say who launched it", pod("t0", &[asks, (BY, "bob"), (GROUPS, "dev")])),
                 (pod("r1", &[asks, (BY, "alice")]), another, pod("t1", &[asks, (BY, "bob")])),

@@ -2,7 +2,7 @@
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use anyhow::{Context, ensure};
-use apolo_tests::{cluster::Cluster, eventually::eventually, namespace::Namespace, objects, presets};
+use apolo_tests::{cluster::Cluster, namespace::Namespace, objects, presets};
 use kube::{
     Client,
     api::{Api, ApiResource, DynamicObject, Patch, PatchParams},
@@ -51,28 +51,12 @@ async fn refused(ns: &Namespace, who: &Client, object: &Value) -> anyhow::Result
     Ok(())
 }
 
-/// A cluster whose API server holds the policies, and asks no webhook.
+/// A cluster whose API server holds the policies, also on the kinds of others, and asks no webhook.
 async fn without_hooks() -> anyhow::Result<Cluster> {
     let cluster = Cluster::start().await?;
-    cluster.install_kinds().await?;
     cluster.add_presets().await?;
+    cluster.install_kinds().await?;
     Ok(cluster)
-}
-
-/// Waits until the API server holds the policy of each kind: it hears of one a moment after it was made.
-async fn in_force(ns: &Namespace) -> anyhow::Result<()> {
-    let forged = stamped("nobody", "");
-    for object in own("probe", &forged).into_iter().chain(of_others("probe", &forged)) {
-        let what = format!("the policy of {} is in force", object["kind"]);
-        let dry = object.to_string();
-        eventually(&what, async || {
-            let create = ns.kubectl(["create", "--dry-run=server", "--namespace", &ns.name, "--filename=-"]);
-            let tried = apolo_tests::command::run(create, dry.clone()).await.map_err(|error| error.to_string())?;
-            if tried.stderr.contains(SAYS) { Ok(()) } else { Err(tried.stderr) }
-        })
-        .await?;
-    }
-    Ok(())
 }
 
 #[tokio::test]
@@ -80,7 +64,6 @@ async fn a_template_names_whoever_writes_it() -> anyhow::Result<()> {
     let cluster = without_hooks().await?;
     cluster
         .with_namespace(async |ns| {
-            in_force(&ns).await?;
             ns.person("bob").await?;
             let bob = ns.user("bob", &["dev"]).await?;
             let right = stamped("bob", "dev\nsystem:authenticated");
@@ -133,7 +116,6 @@ async fn the_stamp_of_another_stays_only_while_what_runs_is_the_same() -> anyhow
     let cluster = without_hooks().await?;
     cluster
         .with_namespace(async |ns| {
-            in_force(&ns).await?;
             ns.person("bob").await?;
             let bob = ns.user("bob", &["dev"]).await?;
             let carol = ns.person("carol").await?;
