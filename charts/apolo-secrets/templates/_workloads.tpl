@@ -56,57 +56,34 @@ What is looked at in an object of a row's kind, as {places: […]}: each has `st
 {{- end -}}
 
 {{/*
-A CEL expression, an optional: the fields one below the other, from `at`: the object, which is one, a variable, or an optional. What is no object
-on the way, as an API server hands it over where a schema does not say, has none.
-*/}}
-{{- define "apolo-secrets.workload.fields" -}}
-{{- $at := .at -}}
-{{- range .fields -}}
-  {{- if has $at (list "object" "oldObject") }}{{ $at = printf "%s[?'%s']" $at . }}{{ continue }}{{ end -}}
-  {{- if regexMatch "^v[0-9]+$" $at }}{{ $at = printf "dyn(type(%s) == map ? %s : {})[?'%s']" $at $at . }}{{ continue }}{{ end -}}
-  {{- $at = printf "%s.optMap(o, type(o) == map ? o : {})[?'%s']" $at . -}}
-{{- end -}}
-{{- $at -}}
-{{- end -}}
+A CEL expression: whether something holds of what is at a place, or of one of all that is there, from `at`, which is the object or a
+variable. The template `inner` says what, of the variable `it`, which was reached by those of `trail`; `with` is handed on to it. What is
+no object or list on the way, as an API server hands it over where a schema does not say, has nothing below it.
 
-{{/*
-A CEL expression: whether something holds of what is at a place, or of one of all that is there, from `at`, with `depth` steps
-done. The template `inner` says what, of the variable `it`; `with` is handed on to it.
+Each value is bound to a variable, as the one element of a list: optMap would write the whole way to it down twice at each step.
 */}}
 {{- define "apolo-secrets.workload.exists" -}}
-{{- $isVariable := regexMatch "^v[0-9]+$" .at -}}
-{{- $var := printf "v%d" (int .depth) -}}
-{{- $of := ternary (printf "optional.of(%s)" .at) .at $isVariable -}}
-{{- if and (not .steps) (eq .at "object") -}}
-  {{- include .inner (dict "it" .at "leaves" .leaves "depth" .depth "with" .with) -}}
-{{- else if and (not .steps) $isVariable -}}
-  {{- include .inner (dict "it" .at "leaves" .leaves "depth" .depth "with" .with) -}}
-{{- else if not .steps -}}
-  {{- printf "%s.optMap(%s, %s).orValue(false)" .at $var (include .inner (dict "it" $var "leaves" .leaves "depth" (add1 .depth) "with" .with)) -}}
+{{- if not .steps -}}
+  {{- include .inner (dict "it" .at "trail" .trail "depth" .depth "with" .with) -}}
 {{- else -}}
   {{- $step := first .steps -}}
-  {{- $next := dict "steps" (rest .steps) "leaves" .leaves "depth" (add1 .depth) "at" $var "inner" .inner "with" .with -}}
+  {{- $var := printf "v%d" (int .depth) -}}
+  {{- $next := dict "at" $var "steps" (rest .steps) "trail" (append .trail $var) "depth" (add1 .depth) "inner" .inner "with" .with -}}
+  {{- $inner := include "apolo-secrets.workload.exists" $next -}}
   {{- if eq $step "[*]" -}}
-    {{- $inner := include "apolo-secrets.workload.exists" $next -}}
-    {{- printf "%s.optMap(l, type(l) == list && l.exists(%s, %s)).orValue(false)" $of $var $inner -}}
+    {{- printf "(type(%s) == list && %s.exists(%s, %s))" .at .at $var $inner -}}
   {{- else if eq $step "*" -}}
-    {{- $inner := include "apolo-secrets.workload.exists" $next -}}
-    {{- printf "%s.optMap(m, type(m) == map && m.exists(k, %s, %s)).orValue(false)" $of $var $inner -}}
+    {{- printf "(type(%s) == map && %s.exists(k, %s, %s))" .at .at $var $inner -}}
   {{- else -}}
-    {{- $field := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (list $step)) -}}
-    {{- include "apolo-secrets.workload.exists" (set $next "at" $field) -}}
+    {{- $isMap := ternary "" (printf "type(%s) == map && " .at) (has .at (list "object" "oldObject")) -}}
+    {{- printf "(%s[dyn(%s[?'%s'].orValue(null))].exists(%s, %s))" $isMap .at $step $var $inner -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* A CEL expression: whether `it` bears annotations of ours. */}}
-{{- define "apolo-secrets.workload.bears" -}}
-{{- $it := .it -}}
-{{- range $index, $leaf := .leaves -}}
-  {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" $it "fields" $leaf) -}}
-  {{- if $index }} || {{ end -}}
-  {{- printf "%s.optMap(a, type(a) == map && a.exists(k, k.startsWith('secrets.apolo.us/'))).orValue(false)" $annotations -}}
-{{- end -}}
+{{/* A CEL expression: whether `it` are annotations of which some are ours. */}}
+{{- define "apolo-secrets.workload.areOurs" -}}
+(type({{ .it }}) == map && {{ .it }}.exists(k, k.startsWith('secrets.apolo.us/')))
 {{- end -}}
 
 {{/*
@@ -117,22 +94,19 @@ what is above them the annotations of ours.
 {{- if and (not .steps) .template -}}
   {{- .at -}}
 {{- else if not .steps -}}
-  {{- $annotations := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (first .leaves)) -}}
-  {{- printf "%s.optMap(a, type(a) == map ? a.transformMap(k, v, k.startsWith('secrets.apolo.us/'), v) : {}).orValue({})" $annotations -}}
+  {{- printf "dyn(type(%s) == map ? %s : {}).transformMap(k, v, k.startsWith('secrets.apolo.us/'), v)" .at .at -}}
 {{- else -}}
   {{- $step := first .steps -}}
   {{- $var := printf "v%d" (int .depth) -}}
-  {{- $of := ternary (printf "optional.of(%s)" .at) .at (regexMatch "^v[0-9]+$" .at) -}}
-  {{- $next := dict "steps" (rest .steps) "leaves" .leaves "template" .template "depth" (add1 .depth) "at" $var -}}
+  {{- $inner := include "apolo-secrets.workload.at" (dict "at" $var "steps" (rest .steps) "template" .template "depth" (add1 .depth)) -}}
   {{- if eq $step "[*]" -}}
-    {{- $inner := include "apolo-secrets.workload.at" $next -}}
-    {{- printf "%s.optMap(l, type(l) == list ? l.map(%s, %s) : [])" $of $var $inner -}}
+    {{- printf "(type(%s) == list ? %s : []).map(%s, %s)" .at .at $var $inner -}}
   {{- else if eq $step "*" -}}
-    {{- $inner := include "apolo-secrets.workload.at" $next -}}
-    {{- printf "%s.optMap(m, type(m) == map ? m.transformMap(k, %s, %s) : {})" $of $var $inner -}}
+    {{- printf "dyn(type(%s) == map ? %s : {}).transformMap(k, %s, %s)" .at .at $var $inner -}}
+  {{- else if has .at (list "object" "oldObject") -}}
+    {{- printf "[dyn(%s[?'%s'].orValue(null))].map(%s, %s)" .at $step $var $inner -}}
   {{- else -}}
-    {{- $field := include "apolo-secrets.workload.fields" (dict "at" .at "fields" (list $step)) -}}
-    {{- include "apolo-secrets.workload.at" (set $next "at" $field) -}}
+    {{- printf "(type(%s) == map ? [dyn(%s[?'%s'].orValue(null))] : []).map(%s, %s)" .at .at $step $var $inner -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -141,12 +115,16 @@ what is above them the annotations of ours.
 {{- define "apolo-secrets.workload.conditions" -}}
 {{- $bears := list -}}
 {{- $differs := list "request.operation == 'CREATE'" -}}
-{{- range (include "apolo-secrets.workload.places" . | fromJson).places -}}
-  {{- $_ := set . "depth" 0 -}}
-  {{- $bears = append $bears (include "apolo-secrets.workload.exists" (merge (dict "at" "object" "inner" "apolo-secrets.workload.bears") .)) -}}
-  {{- $now := include "apolo-secrets.workload.at" (merge (dict "at" "object") .) -}}
-  {{- $before := include "apolo-secrets.workload.at" (merge (dict "at" "oldObject") .) -}}
-  {{- $differs = append $differs (printf "%s != %s" $now $before) -}}
+{{- range $place := (include "apolo-secrets.workload.places" . | fromJson).places -}}
+  {{- range $leaf := $place.leaves -}}
+    {{- $bears = append $bears (include "apolo-secrets.workload.exists" (dict "at" "object" "steps" (concat $place.steps $leaf) "trail" list "depth" 0 "inner" "apolo-secrets.workload.areOurs" "with" "")) -}}
+  {{- end -}}
+  {{- $steps := ternary $place.steps (concat $place.steps (first $place.leaves)) $place.template -}}
+  {{- $values := list -}}
+  {{- range list "object" "oldObject" -}}
+    {{- $values = append $values (include "apolo-secrets.workload.at" (dict "at" . "steps" $steps "template" $place.template "depth" 0)) -}}
+  {{- end -}}
+  {{- $differs = append $differs (join " != " $values) -}}
 {{- end }}
 - name: bears-our-annotations
   expression: >-
@@ -157,42 +135,59 @@ what is above them the annotations of ours.
 {{- end -}}
 
 {{/*
-A CEL expression: whether `it`, a template, bears a stamp that is neither the requester's own nor the one that a template of the
-same place bore before, which is otherwise the same or which a neutral editor has changed.
+A CEL expression: whether a Pod template of an object of a row's kind bears a stamp that is neither the requester's own nor the one
+that a template of the same place bore before, which is otherwise the same or which a neutral editor has changed.
 */}}
 {{- define "apolo-secrets.workload.isForged" -}}
-{{- $root := . -}}
-{{- range $index, $leaf := .leaves -}}
-  {{- if $index }} || {{ end -}}
-  {{- $kept := include "apolo-secrets.workload.exists" (merge (dict "at" "oldObject" "inner" "apolo-secrets.workload.isKept" "depth" $root.depth) (dict "with" (dict "it" $root.it "leaf" $leaf)) $root.with) -}}
-  {{- include "apolo-secrets.workload.fields" (dict "at" $root.it "fields" $leaf) -}}
-  {{- printf `.optMap(now, type(now) == map && now.exists(k, k.startsWith('secrets.apolo.us/launched-by')) &&
-    !(now[?'secrets.apolo.us/launched-by'].orValue('') in ['', request.userInfo.username] &&
-    (now[?'secrets.apolo.us/launched-by-groups'].orValue('') == '' ||
-    now['secrets.apolo.us/launched-by-groups'].split('\n').all(group, group in request.userInfo.groups))) &&
-    !(request.operation == 'UPDATE' && %s)).orValue(false)` $kept -}}
+{{- $forged := list -}}
+{{- range $place := (include "apolo-secrets.workload.places" . | fromJson).places -}}
+  {{- if $place.template -}}
+    {{- $forged = append $forged (include "apolo-secrets.workload.exists" (dict "at" "object" "steps" $place.steps "trail" list "depth" 0 "inner" "apolo-secrets.template.isForged" "with" $place)) -}}
+  {{- end -}}
 {{- end -}}
+{{- join " ||\n" $forged -}}
 {{- end -}}
 
-{{/* A CEL expression: whether `it`, a template that was there, bore the stamp of the annotations `now` of that of `with`, and is the same. */}}
-{{- define "apolo-secrets.workload.isKept" -}}
-{{- $leaf := .with.leaf -}}
-{{- $annotations := include "apolo-secrets.workload.fields" (dict "at" .it "fields" $leaf) -}}
-{{- $rest := list -}}
-{{- range $index, $field := $leaf -}}
-  {{- $above := slice $leaf 0 $index -}}
-  {{- $same := list -}}
-  {{- range $it := list $.it $.with.it -}}
-    {{- $at := $it -}}
-    {{- if $above }}{{ $at = printf "%s.orValue({})" (include "apolo-secrets.workload.fields" (dict "at" $it "fields" $above)) }}{{ end -}}
-    {{- $same = append $same (printf "dyn(type(%s) == map ? %s : {}).transformMap(k, v, k != '%s', v)" $at $at $field) -}}
-  {{- end -}}
-  {{- $rest = append $rest (join " == " $same) -}}
+{{/* The same of `it`, a template of the place `with`. */}}
+{{- define "apolo-secrets.template.isForged" -}}
+{{- $forged := list -}}
+{{- range $leaf := .with.leaves -}}
+  {{- $with := dict "steps" $.with.steps "leaf" $leaf -}}
+  {{- $forged = append $forged (include "apolo-secrets.workload.exists" (dict "at" $.it "steps" $leaf "trail" (list $.it) "depth" $.depth "inner" "apolo-secrets.stamp.isForged" "with" $with)) -}}
 {{- end -}}
-{{- printf `%s.optMap(was, type(was) == map && ['secrets.apolo.us/launched-by', 'secrets.apolo.us/launched-by-groups'].all(k, now[?k] == was[?k]) &&
-  (variables.isNeutral || (%s &&
-  now.transformMap(k, v, k != 'kubectl.kubernetes.io/restartedAt', v) ==
-  was.transformMap(k, v, k != 'kubectl.kubernetes.io/restartedAt', v)))).orValue(false)` $annotations (join " && " $rest) -}}
+{{- join " || " $forged -}}
+{{- end -}}
+
+{{/* The same of `it`, the annotations of a template. */}}
+{{- define "apolo-secrets.stamp.isForged" -}}
+{{- $with := merge (dict "now" .trail) .with -}}
+(type({{ .it }}) == map && {{ .it }}.exists(k, k.startsWith('secrets.apolo.us/launched-by')) &&
+!({{ .it }}[?'secrets.apolo.us/launched-by'].orValue('') in ['', request.userInfo.username] &&
+({{ .it }}[?'secrets.apolo.us/launched-by-groups'].orValue('') == '' ||
+{{ .it }}['secrets.apolo.us/launched-by-groups'].split('\n').all(group, group in request.userInfo.groups))) &&
+!(request.operation == 'UPDATE' &&
+{{ include "apolo-secrets.workload.exists" (dict "at" "oldObject" "steps" .with.steps "trail" list "depth" .depth "inner" "apolo-secrets.template.was" "with" $with) }}))
+{{- end -}}
+
+{{/* A CEL expression: whether `it`, a template that was there, is the one that the variables `now` of `with` lead through. */}}
+{{- define "apolo-secrets.template.was" -}}
+{{- include "apolo-secrets.workload.exists" (dict "at" .it "steps" .with.leaf "trail" (list .it) "depth" .depth "inner" "apolo-secrets.stamp.was" "with" .with) -}}
+{{- end -}}
+
+{{/* The same of `it`, the annotations of the template that was there. */}}
+{{- define "apolo-secrets.stamp.was" -}}
+{{- $now := last .with.now -}}
+(type({{ .it }}) == map &&
+['secrets.apolo.us/launched-by', 'secrets.apolo.us/launched-by-groups'].all(k, {{ .it }}[?k] == {{ $now }}[?k]) &&
+(variables.isNeutral || (
+{{- range $index, $field := .with.leaf -}}
+  {{- range $side, $var := list (index $.trail $index) (index $.with.now $index) -}}
+    {{- if $side }} == {{ end -}}
+    {{- printf "%s.transformMap(k, v, k != '%s', v)" $var $field -}}
+  {{- end }} &&
+{{ end -}}
+{{ .it }}.transformMap(k, v, k != 'kubectl.kubernetes.io/restartedAt', v) ==
+{{ $now }}.transformMap(k, v, k != 'kubectl.kubernetes.io/restartedAt', v))))
 {{- end -}}
 
 {{/*
@@ -202,12 +197,11 @@ A CEL expression: whether the requester is an account of the workload table, and
 {{- $trusted := list -}}
 {{- range $row := (include "apolo-secrets.workloads" . | fromJson).rows -}}
   {{- $owner := $row.owner | default $row -}}
-  {{- $group := $owner.group -}}
-  {{- $of := ternary (printf "o.apiVersion.startsWith('%s/')" $group) "!o.apiVersion.contains('/')" (ne $group "") -}}
   {{- range $creator := $row.creators -}}
-    {{- $trusted = append $trusted (printf "(request.userInfo.username == '%s' && o.kind == '%s' && %s)" $creator $owner.kind $of) -}}
+    {{- $trusted = append $trusted (printf "'%s %s/%s'" $creator $owner.group $owner.kind) -}}
   {{- end -}}
 {{- end -}}
-object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) && (
-{{- join " ||\n" $trusted }}))
+object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) &&
+(request.userInfo.username + ' ' + (o.apiVersion.contains('/') ? o.apiVersion.split('/')[0] : '') + '/' + o.kind) in [
+{{- join ",\n" $trusted }}])
 {{- end -}}
