@@ -40,9 +40,9 @@ rules:
 matchConditions:
   - name: spec-or-our-annotations-differ
     expression: >-
-      oldObject == null || object.?spec != oldObject.?spec ||
-      ["secrets.apolo.us/granted-by", "secrets.apolo.us/granted-via"].exists(name,
-      object.metadata.?annotations[?name] != oldObject.metadata.?annotations[?name])
+      oldObject == null || object.?spec.orValue({}) != oldObject.?spec.orValue({}) ||
+      {{ include "apolo-secrets.ours" "object.metadata.?annotations" }} !=
+      {{ include "apolo-secrets.ours" "oldObject.metadata.?annotations" }}
 {{- end -}}
 
 {{- define "apolo-secrets.labels" -}}

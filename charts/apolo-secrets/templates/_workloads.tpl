@@ -178,7 +178,7 @@ that a template of the same place bore before, which is otherwise the same or wh
 {{- define "apolo-secrets.stamp.was" -}}
 {{- $now := last .with.now -}}
 (type({{ .it }}) == map &&
-['secrets.apolo.us/launched-by', 'secrets.apolo.us/launched-by-groups'].all(k, {{ .it }}[?k] == {{ $now }}[?k]) &&
+['secrets.apolo.us/launched-by', 'secrets.apolo.us/launched-by-groups'].all(k, {{ .it }}[?k].orValue('') == {{ $now }}[?k].orValue('')) &&
 (variables.isNeutral || (
 {{- range $index, $field := .with.leaf -}}
   {{- range $side, $var := list (index $.trail $index) (index $.with.now $index) -}}
