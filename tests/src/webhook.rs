@@ -23,6 +23,7 @@ use crate::{
     command,
     control_plane::{self, ControlPlane},
     eventually::{NotYet, eventually},
+    proxy::Proxy,
 };
 
 /// The binary, as it is called in the folder of a cluster.
@@ -100,6 +101,15 @@ impl ControlPlane {
         self.make_known(webhook, &[]).await
     }
 
+    /// The same of a webhook that reaches the API server through a proxy only.
+    ///
+    /// # Errors
+    /// When it does not start, or the API server does not come to ask it.
+    pub async fn install_behind(&self, proxy: &Proxy) -> Result<Webhook, Error> {
+        let webhook = self.start_webhook_at(proxy.url(), &[]).await?;
+        self.make_known(webhook, &[]).await
+    }
+
     /// The same with rows of one's own for the workload table, in YAML.
     ///
     /// # Errors
@@ -113,7 +123,7 @@ impl ControlPlane {
         let indented: String = rows.lines().map(|line| format!("  {line}\n")).collect();
         let values = write("values.yaml", format!("workloads:\n{indented}"))?;
         let workloads = write("workloads.yaml", rows.to_owned())?;
-        let webhook = self.start_webhook_with(&[format!("--workloads={workloads}")]).await?;
+        let webhook = self.start_webhook_at(self.url(), &[format!("--workloads={workloads}")]).await?;
         self.make_known(webhook, &["--values", &values]).await
     }
 
@@ -139,12 +149,12 @@ impl ControlPlane {
     /// # Errors
     /// When it does not start.
     pub async fn start_webhook(&self) -> Result<Webhook, Error> {
-        self.start_webhook_with(&[]).await
+        self.start_webhook_at(self.url(), &[]).await
     }
 
-    async fn start_webhook_with(&self, more: &[String]) -> Result<Webhook, Error> {
+    async fn start_webhook_at(&self, url: &str, more: &[String]) -> Result<Webhook, Error> {
         self.link_binary(BINARY)?;
-        let kubeconfig = self.webhook_kubeconfig().await?;
+        let kubeconfig = self.webhook_kubeconfig(url).await?;
         let (certificate, key) = (self.folder().join("webhook.crt"), self.folder().join("webhook.key"));
         self.write_webhook_certificate(Duration::from_secs(24 * 60 * 60))?;
         let arguments = [
@@ -167,11 +177,11 @@ impl ControlPlane {
     }
 
     /// Makes the account of the webhook as the chart has it, with its rights, before the rest of the chart.
-    async fn webhook_kubeconfig(&self) -> Result<PathBuf, Error> {
+    async fn webhook_kubeconfig(&self, url: &str) -> Result<PathBuf, Error> {
         let files = ["--show-only=templates/webhook-account.yaml", "--show-only=templates/webhook-rights.yaml"];
         let rendered = self.render_with("https://127.0.0.1:9", &files).await?;
         self.apply_release(&rendered).await?;
-        Ok(self.kubeconfig_of_account(RELEASE, WEBHOOK_ACCOUNT).await?)
+        Ok(self.kubeconfig_of_account_at(url, RELEASE, WEBHOOK_ACCOUNT).await?)
     }
 
     /// Makes the binary one of the programs of the cluster, by this name.

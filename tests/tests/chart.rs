@@ -5,6 +5,8 @@ use apolo_tests::{
     cluster::Cluster,
     command,
     grants::grant,
+    namespace::with_namespace,
+    rights,
     webhook::{CHART, RELEASE},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -82,4 +84,22 @@ async fn no_expression_compares_what_may_not_be_there() -> anyhow::Result<()> {
     }
     ensure!(compared > 10, "{compared}");
     Ok(())
+}
+
+#[tokio::test]
+async fn the_webhook_has_no_right_on_secrets() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let webhook = ns.service_account(RELEASE, "apolo-secrets-webhook").await?;
+        for namespace in [&ns.name, RELEASE, "kube-system"] {
+            for name in ["", "a"] {
+                let allowed = rights::verbs(&webhook, &rights::secret(namespace, name)).await?;
+                ensure!(allowed.is_empty(), "{namespace}/{name}: {allowed:?}");
+            }
+        }
+        // The same question finds what it does have.
+        let grants = rights::verbs(&webhook, &rights::grant(&ns.name, "")).await?;
+        ensure!(grants.contains("watch"), "{grants:?}");
+        Ok(())
+    })
+    .await
 }

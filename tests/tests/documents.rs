@@ -64,7 +64,7 @@ fn the_definitions_are_those_that_the_binary_prints() -> anyhow::Result<()> {
 #[test]
 fn the_reference_of_the_servers_is_what_their_help_says() -> anyhow::Result<()> {
     let mut page = String::from("# apolo-secrets\n\nThe servers, one binary. Generated from its `--help`.\n");
-    for arguments in [&["--help"][..], &["webhook", "--help"], &["crds", "--help"]] {
+    for arguments in [&["--help"][..], &["webhook", "--help"], &["controller", "--help"], &["crds", "--help"]] {
         page.push_str(&help(&apolo_tests::webhook::binary()?, "apolo-secrets", arguments)?);
     }
     check("docs/reference/apolo-secrets.md", &page)
@@ -192,5 +192,25 @@ fn the_documents_quote_the_examples_as_they_are() -> anyhow::Result<()> {
         }
     }
     assert!(quoted > 0, "no document quotes an example");
+    Ok(())
+}
+
+#[test]
+fn each_promise_names_tests_that_are_there() -> anyhow::Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/THREATS.md"))?;
+    let named = page.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::"));
+    let mut tests = 0;
+    for (file, test) in named {
+        let path = root().join("tests/tests").join(format!("{file}.rs"));
+        let source = std::fs::read_to_string(&path).with_context(|| format!("docs/THREATS.md names {file}::{test}"))?;
+        assert!(source.contains(&format!("fn {test}(")), "docs/THREATS.md names {file}::{test}, which is not there");
+        tests += 1;
+    }
+    assert!(tests > 30, "only {tests} tests are named");
+    for row in page.lines().filter(|line| line.starts_with("| ") && line.matches('|').count() == 4) {
+        let is_head = row.starts_with("| promise") || row.starts_with("| **");
+        let what = row.rsplit('|').nth(1).unwrap_or_default();
+        assert!(is_head || what.contains("::") || what.contains("crates/"), "no test is named: {row}");
+    }
     Ok(())
 }
