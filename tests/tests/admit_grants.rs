@@ -417,6 +417,11 @@ async fn what_came_from_a_manage_grant_ends_with_it() -> anyhow::Result<()> {
         scene.act(alice, "", &Act::Change("manage-team", others)).await?;
         scene.ns.stands("of-gina", "Withdrawn").await?;
         scene.ns.stands("of-alice", "Granted").await?;
+        // For good: also an owner, whom it would take for all that another has put into it, makes another.
+        let wider = || Act::Change("of-gina", json!({"access": "Write"}));
+        let said = scene.act(alice, "", &wider()).await.err().context("it was widened")?;
+        ensure!(format!("{said:#}").contains("this grant was withdrawn for good"), "{said:#}");
+        scene.act(alice, "", &Act::Change("of-alice", json!({"access": "Write"}))).await?;
         Ok(())
     })
     .await

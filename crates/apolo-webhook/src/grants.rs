@@ -60,7 +60,8 @@ pub async fn validate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdic
 }
 
 async fn write(change: &Change, webhook: &Webhook) -> Result<Verdict, Unknown> {
-    let authority = Authority::of(change, webhook, authority::ownership(&change.namespace)).await?;
+    let rights = authority::sharing(&change.grant.spec, &change.namespace);
+    let authority = Authority::of(change, webhook, rights).await?;
     Ok(Marks::new(&change.requester, authority.via().as_ref()).patch(&change.grant))
 }
 
@@ -70,7 +71,7 @@ async fn decide(change: &Change, webhook: &Webhook) -> Result<Verdict, Unknown> 
     let refusals = authority.refusals();
     Ok(if !refusals.is_empty() {
         Verdict::Refused(refusals.join("\n"))
-    } else if is_marked_withdrawn(&change.grant) {
+    } else if change.before.as_ref().is_some_and(is_marked_withdrawn) {
         Verdict::Refused(
             "this grant was withdrawn for good, and stays so however it is changed; make another".to_owned(),
         )

@@ -6,10 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use apolo_api::access::Access;
 use apolo_api::grant::SecretGrant;
 use apolo_api::lineage::is_live;
-use apolo_core::names::PREFIX;
+use apolo_core::names::GRANTED_VIA;
 use apolo_core::requester::Requester;
 use apolo_core::subject::Subject;
 use apolo_runtime::watch::{News, follow};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
@@ -46,14 +47,24 @@ pub struct Use<'a> {
     pub namespace: &'a str,
 }
 
-/// What is kept of a grant: of its annotations ours, for others may be as large as all else, such as kubectl's own copy of it.
+/// What is kept of a grant: what decides. All else of its metadata may be many times larger, such as kubectl's own copy of it.
 #[expect(clippy::unnecessary_wraps, reason = "each object is kept")]
-fn kept(DeserializeGuard(mut grant): Guarded) -> Option<Guarded> {
-    if let Ok(grant) = &mut grant {
-        grant.metadata.managed_fields = None;
-        grant.metadata.annotations.iter_mut().for_each(|all| all.retain(|name, _| name.starts_with(PREFIX)));
+fn kept(DeserializeGuard(grant): Guarded) -> Option<Guarded> {
+    Some(DeserializeGuard(grant.map(|mut grant| {
+        grant.metadata = essential(grant.metadata);
+        grant
+    })))
+}
+
+fn essential(metadata: ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        annotations: metadata.annotations.map(|all| all.into_iter().filter(|(name, _)| name == GRANTED_VIA).collect()),
+        deletion_timestamp: metadata.deletion_timestamp,
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
+        ..ObjectMeta::default()
     }
-    Some(DeserializeGuard(grant))
 }
 
 impl Known {
@@ -85,6 +96,13 @@ impl Known {
                 && is_live(grant, max_access, now)
                 && spec.subjects.iter().filter_map(|it| Subject::try_from(it).ok()).any(|it| requester.is(&it))
         })
+    }
+
+    /// The grants of a namespace that name a key.
+    #[must_use]
+    pub fn naming(&self, owner: &str, key: &str) -> Vec<Arc<SecretGrant>> {
+        let told = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        told.owners.get(owner).into_iter().flat_map(|owner| owner.naming(key)).cloned().collect()
     }
 
     fn put(&self, grant: Result<SecretGrant, InvalidObject>) {

@@ -27,7 +27,6 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
-use kube::Client;
 use serde::Deserialize;
 
 use admission::{AdmissionRequest, Object, Verdict};
@@ -50,8 +49,6 @@ pub struct Webhook {
     pub table: Table,
     /// The most that a grant may give.
     pub max_access: Access,
-    /// Where grants are read.
-    pub client: Client,
     /// Where it is asked who may do what.
     pub reviews: Reviews,
     /// The grants.

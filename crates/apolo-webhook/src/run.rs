@@ -93,7 +93,6 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
         reviews: Reviews::new(client.clone()),
         known: Arc::clone(&known),
         neutral_editors: args.neutral_editors,
-        client: client.clone(),
         decisions: Decisions::register(registry),
     });
 

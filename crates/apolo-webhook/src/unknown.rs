@@ -18,9 +18,6 @@ pub(crate) enum Unknown {
     /// The API server was asked in vain.
     #[error(transparent)]
     Review(#[from] ReviewError),
-    /// Grants could not be listed.
-    #[error("listing the grants of the namespace")]
-    List(#[source] Box<kube::Error>),
     /// What there is has not been told yet.
     #[error("the API server has not told all grants yet")]
     Untold,

@@ -32,10 +32,9 @@ fn webhook() -> (Router, Registry) {
         cluster_name: "default".into(),
         table,
         max_access: Access::Write,
-        reviews: Reviews::new(client.clone()),
+        reviews: Reviews::new(client),
         known: Arc::default(),
         neutral_editors: Vec::new(),
-        client,
         decisions,
     };
     (router(webhook), registry)

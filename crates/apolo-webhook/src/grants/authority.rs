@@ -40,17 +40,18 @@ pub(super) struct Authority<'a> {
     parents: Option<Parents>,
 }
 
-/// Whether somebody may share all secrets of a namespace: an owner.
-pub(super) fn ownership(namespace: &str) -> Vec<Right> {
-    vec![on_secret(SHARE, namespace, None)]
+/// Whether somebody may share all secrets of a namespace, as an owner may, and whether each of these.
+pub(super) fn sharing(spec: &SecretGrantSpec, namespace: &str) -> Vec<Right> {
+    let keys = [None].into_iter().chain(spec.secrets.iter().map(|key| Some(key.as_str())));
+    keys.map(|key| on_secret(SHARE, namespace, key)).collect()
 }
 
 /// All that the author of a grant needs, and whether he is an owner.
 pub(super) fn needed(spec: &SecretGrantSpec, namespace: &str) -> Vec<Right> {
-    let verbs: BTreeSet<&str> = spec.access.verbs().iter().copied().chain([SHARE]).collect();
-    let mut rights = ownership(namespace);
+    let mut rights = sharing(spec, namespace);
     for key in &spec.secrets {
-        rights.extend(verbs.iter().map(|verb| on_secret(verb, namespace, Some(key))));
+        let verbs = spec.access.verbs().iter().filter(|verb| **verb != SHARE);
+        rights.extend(verbs.map(|verb| on_secret(verb, namespace, Some(key))));
     }
     if spec.access == Access::Manage {
         rights.push(to_create_grants(namespace));
@@ -68,7 +69,7 @@ fn to_create_grants(namespace: &str) -> Right {
 }
 
 impl<'a> Authority<'a> {
-    /// Asks for these rights, among which is the ownership.
+    /// Asks for these rights, among which are those to share.
     ///
     /// # Errors
     /// Where it cannot be known.
@@ -76,17 +77,21 @@ impl<'a> Authority<'a> {
         let (spec, namespace) = (&change.grant.spec, change.namespace.as_str());
         let answers = webhook.reviews.ask(&change.requester, rights).await?;
         let itself = change.grant.metadata.name.as_deref().unwrap_or_default();
+        let may_share = |key: &&String| answers.allow(&on_secret(SHARE, namespace, Some(key.as_str())));
+        // What he may not share he shares by no grant.
+        let shared: Vec<String> = spec.secrets.iter().filter(may_share).cloned().collect();
         let sharing = Sharing {
             requester: &change.requester,
-            secrets: &spec.secrets,
+            secrets: &shared,
             max_access: webhook.max_access,
             now: change.now,
             itself,
         };
-        let parents = match answers.allow(&on_secret(SHARE, namespace, None)) {
-            true => None,
-            false => Some(sharing.parents(&webhook.client, namespace).await.map_err(|it| Unknown::List(Box::new(it)))?),
-        };
+        let is_owner = answers.allow(&on_secret(SHARE, namespace, None));
+        if !is_owner && !webhook.known.is_complete() {
+            return Err(Unknown::Untold);
+        }
+        let parents = (!is_owner).then(|| sharing.parents(|secret| webhook.known.naming(namespace, secret)));
         Ok(Self { spec, namespace, itself, author: Subject::of_user_name(&change.requester.name), answers, parents })
     }
 

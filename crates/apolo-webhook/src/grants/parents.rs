@@ -1,6 +1,10 @@
-//! The Manage grants by which somebody may share, as the API server has them now.
+//! The Manage grants by which somebody may share.
+//!
+//! They are those that the webhook knows by its watch. One of which it has not heard yet makes the answer a no, and one that has just
+//! gone holds nothing up: whether a grant stands is looked at again by the controller, for as long as it is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use apolo_api::access::Access;
 use apolo_api::grant::SecretGrant;
@@ -8,16 +12,9 @@ use apolo_api::lineage::{self, MOST_LEVELS, Via, lets_share, stands_by_itself};
 use apolo_core::requester::Requester;
 use apolo_core::subject::Subject;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, Client};
-use tokio::sync::Semaphore;
 
-/// How many grants are asked for at once: as large as they may be, they fit in memory.
-const PAGE: u32 = 50;
 /// How many Manage grants are told for one secret: with each that is left out a grant may end earlier, never later.
 const MOST: usize = 16;
-/// One listing at a time: what it holds is bounded, and so is what all of them hold.
-static LISTING: Semaphore = Semaphore::const_new(1);
 
 /// Who shares what, and when.
 pub(super) struct Sharing<'a> {
@@ -32,63 +29,41 @@ pub(super) struct Sharing<'a> {
 /// For each of the secrets, by which grants the requester may share it.
 pub(super) type Parents = BTreeMap<String, BTreeSet<Via>>;
 
-/// A Manage grant of some of the secrets: what matters of it.
+/// A grant: what matters of it.
 struct Manage {
     uid: String,
-    is_itself: bool,
     stands_by_itself: bool,
     via: Vec<Via>,
-    subjects: Vec<Subject>,
-    secrets: Vec<String>,
+    subjects: HashSet<Subject>,
+    /// The first of its subjects that the requester is.
+    known_by: Option<Subject>,
 }
 
 impl Sharing<'_> {
-    /// Looks through all grants of a namespace. One that cannot be read lets nobody share.
-    ///
-    /// # Errors
-    /// Where they cannot be listed.
-    pub(super) async fn parents(&self, client: &Client, namespace: &str) -> Result<Parents, kube::Error> {
-        let resource = ApiResource::erase::<SecretGrant>(&());
-        let grants: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-        // It is never closed; without a permit they are listed all the same.
-        let _permit = LISTING.acquire().await;
-        let mut found = Vec::new();
-        let mut page = ListParams::default().limit(PAGE);
-        loop {
-            let listed = grants.list(&page).await?;
-            let readable = listed.items.into_iter().filter_map(|grant| grant.try_parse().ok());
-            found.extend(readable.filter_map(|grant| self.manage(&grant)));
-            match listed.metadata.continue_.filter(|next| !next.is_empty()) {
-                Some(next) => page = page.continue_token(&next),
-                None => return Ok(self.of(&found)),
-            }
-        }
-    }
-
-    fn manage(&self, grant: &SecretGrant) -> Option<Manage> {
-        let lets = |secret: &&String| lets_share(grant, secret, self.max_access, self.now);
-        let secrets: Vec<String> = self.secrets.iter().filter(lets).cloned().collect();
-        (!secrets.is_empty()).then(|| Manage {
-            uid: grant.metadata.uid.clone().unwrap_or_default(),
-            is_itself: grant.metadata.name.as_deref() == Some(self.itself),
-            stands_by_itself: stands_by_itself(grant),
-            via: lineage::via(grant).collect(),
-            subjects: grant.spec.subjects.iter().filter_map(|subject| Subject::try_from(subject).ok()).collect(),
-            secrets,
-        })
-    }
-
-    /// For each secret those that stand and name the requester, the nearest to an owner's first: these end last.
-    fn of(&self, found: &[Manage]) -> Parents {
+    /// For each secret, among the grants that name it, those that stand and name the requester, the nearest to an owner's first: these
+    /// end last.
+    pub(super) fn parents(&self, naming: impl Fn(&str) -> Vec<Arc<SecretGrant>>) -> Parents {
+        let mut read: HashMap<String, Manage> = HashMap::new();
         let mut parents = Parents::new();
         for secret in self.secrets {
-            let mut of_secret = Vec::new();
-            for (manage, level) in levels(found, secret) {
-                let subject = manage.subjects.iter().find(|subject| self.requester.is(subject));
-                if let Some(subject) = subject.filter(|_| !manage.is_itself) {
-                    of_secret.push((level, Via { uid: manage.uid.clone(), subject: subject.clone() }));
+            let mut grants = naming(secret);
+            grants.retain(|grant| {
+                grant.metadata.name.as_deref() != Some(self.itself)
+                    && lets_share(grant, secret, self.max_access, self.now)
+            });
+            for grant in &grants {
+                let uid = uid(grant);
+                if !read.contains_key(uid) {
+                    read.insert(uid.to_owned(), self.manage(grant));
                 }
             }
+            let found: Vec<&Manage> = grants.iter().filter_map(|grant| read.get(uid(grant))).collect();
+            let mut of_secret: Vec<(usize, Via)> = levels(&found)
+                .into_iter()
+                .filter_map(|(manage, level)| {
+                    Some((level, Via { uid: manage.uid.clone(), subject: manage.known_by.clone()? }))
+                })
+                .collect();
             of_secret.sort();
             let nearest: BTreeSet<Via> = of_secret.into_iter().take(MOST).map(|(_, via)| via).collect();
             if !nearest.is_empty() {
@@ -97,30 +72,45 @@ impl Sharing<'_> {
         }
         parents
     }
+
+    fn manage(&self, grant: &SecretGrant) -> Manage {
+        let subjects: Vec<Subject> =
+            grant.spec.subjects.iter().filter_map(|subject| Subject::try_from(subject).ok()).collect();
+        Manage {
+            uid: uid(grant).to_owned(),
+            stands_by_itself: stands_by_itself(grant),
+            via: lineage::via(grant).collect(),
+            known_by: subjects.iter().find(|subject| self.requester.is(subject)).cloned(),
+            subjects: subjects.into_iter().collect(),
+        }
+    }
 }
 
-/// Those that stand for a secret, and from which another may come, with how far each is from one that stands by itself.
-fn levels<'m>(found: &'m [Manage], secret: &str) -> Vec<(&'m Manage, usize)> {
-    let of_secret: Vec<&Manage> = found.iter().filter(|it| it.secrets.iter().any(|named| named == secret)).collect();
-    let mut standing: BTreeMap<&str, (&Manage, usize)> = BTreeMap::new();
-    for level in 0..MOST_LEVELS {
-        let fresh: Vec<&Manage> = of_secret
-            .iter()
-            .filter(|it| !standing.contains_key(it.uid.as_str()))
-            .filter(|it| {
-                let comes_from = |via: &Via| {
-                    standing.get(via.uid.as_str()).is_some_and(|(parent, _)| parent.subjects.contains(&via.subject))
-                };
-                if level == 0 { it.stands_by_itself } else { it.via.iter().any(comes_from) }
-            })
-            .copied()
-            .collect();
-        if fresh.is_empty() {
-            break;
+fn uid(grant: &SecretGrant) -> &str {
+    grant.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// Those of the Manage grants of a secret that stand, and from which another may come, with how far each is from one that stands by
+/// itself.
+fn levels<'m>(found: &[&'m Manage]) -> Vec<(&'m Manage, usize)> {
+    let mut from: HashMap<&str, Vec<(&'m Manage, &'m Subject)>> = HashMap::new();
+    for &manage in found {
+        for via in &manage.via {
+            from.entry(&via.uid).or_default().push((manage, &via.subject));
         }
-        standing.extend(fresh.into_iter().map(|it| (it.uid.as_str(), (it, level))));
     }
-    standing.into_values().collect()
+    let mut level: Vec<&'m Manage> = found.iter().copied().filter(|it| it.stands_by_itself).collect();
+    let mut seen: HashSet<&str> = level.iter().map(|it| it.uid.as_str()).collect();
+    let mut standing = Vec::new();
+    for number in 0..MOST_LEVELS {
+        let came = level.iter().flat_map(|parent| {
+            let all = from.get(parent.uid.as_str()).into_iter().flatten();
+            all.filter(|(_, subject)| parent.subjects.contains(*subject)).map(|(child, _)| *child)
+        });
+        let next = came.filter(|child| seen.insert(&child.uid)).collect();
+        standing.extend(std::mem::replace(&mut level, next).into_iter().map(|it| (it, number)));
+    }
+    standing
 }
 
 #[cfg(test)]
@@ -132,6 +122,14 @@ mod tests {
         let spec =
             json!({"secrets": ["a"], "access": "Manage", "subjects": [spec["subject"]], "expiresAt": spec["until"]});
         serde_json::from_value(json!({"metadata": {"name": name, "uid": format!("uid-{name}")}, "spec": spec})).unwrap()
+    }
+
+    /// Those of these that name a secret.
+    fn naming(all: &[SecretGrant]) -> impl Fn(&str) -> Vec<Arc<SecretGrant>> {
+        |secret| {
+            let named = all.iter().filter(|grant| grant.spec.secrets.iter().any(|it| it == secret));
+            named.cloned().map(Arc::new).collect()
+        }
     }
 
     #[test]
@@ -146,17 +144,14 @@ mod tests {
             itself: "itself",
         };
         let (user, group) = (json!({"kind": "User", "name": "bob"}), json!({"kind": "Group", "name": "ml-team"}));
-        let found: Vec<Manage> = [
+        let all = [
             grant("one", &json!({"subject": user})),
             grant("two", &json!({"subject": group, "until": "2026-11-25T00:00:01Z"})),
             grant("itself", &json!({"subject": user})),
             grant("expired", &json!({"subject": user, "until": "2026-11-25T00:00:00Z"})),
             grant("another", &json!({"subject": {"kind": "User", "name": "ml-team"}})),
-        ]
-        .iter()
-        .filter_map(|grant| sharing.manage(grant))
-        .collect();
-        let parents = sharing.of(&found);
+        ];
+        let parents = sharing.parents(naming(&all));
         assert_eq!(parents.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(Via::written(&parents["a"]), "uid-one bob\nuid-two group:ml-team");
     }
@@ -176,11 +171,12 @@ mod tests {
             let mut grant = grant(name, &json!({"subject": {"kind": "User", "name": "bob"}}));
             let via = via.map(|via| (apolo_core::names::GRANTED_VIA.to_owned(), format!("uid-{via} bob")));
             grant.metadata.annotations = Some(via.into_iter().collect());
-            sharing.manage(&grant).unwrap()
+            grant
         };
         // Whoever shares with him cannot crowd out the owner's.
         let crowd = (0..20).map(|number| manage(&format!("a{number:02}"), Some("z-root")));
-        let told = sharing.of(&crowd.chain([manage("z-root", None)]).collect::<Vec<_>>());
+        let crowd: Vec<_> = crowd.chain([manage("z-root", None)]).collect();
+        let told = sharing.parents(naming(&crowd));
         assert_eq!(told["a"].len(), MOST);
         assert!(told["a"].iter().any(|via| via.uid == "uid-z-root"));
         // The last of a chain is one level further than it may be for another to come from it.
@@ -189,15 +185,21 @@ mod tests {
             chain.extend((1..length).map(|level| manage(&level.to_string(), Some(&(level - 1).to_string()))));
             chain
         };
-        let last_of = |length: usize| sharing.of(&chain(length)[..]).get("a").map(BTreeSet::len);
+        let last_of = |length: usize| sharing.parents(naming(&chain(length))).get("a").map(BTreeSet::len);
         assert_eq!(last_of(MOST_LEVELS), Some(16));
+        // Only the last names carol.
+        let carol = Requester { name: "carol".into(), ..Requester::default() };
         let only_last = |length: usize| {
             let mut chain = chain(length);
-            chain.iter_mut().rev().skip(1).for_each(|it| it.is_itself = true);
-            sharing.of(&chain).len()
+            chain.last_mut().unwrap().spec.subjects =
+                serde_json::from_value(json!([{"kind": "User", "name": "carol"}])).unwrap();
+            Sharing { requester: &carol, ..sharing }.parents(naming(&chain)).len()
         };
         assert_eq!((only_last(MOST_LEVELS), only_last(MOST_LEVELS + 1)), (1, 0));
         // A circle stands by nothing.
-        assert!(sharing.of(&[manage("x", Some("y")), manage("y", Some("x"))]).is_empty());
+        assert!(sharing.parents(naming(&[manage("x", Some("y")), manage("y", Some("x"))])).is_empty());
+        // What came from the grant that is changed holds it no more up than itself.
+        let changed = Sharing { itself: "x", ..sharing };
+        assert!(changed.parents(naming(&[manage("x", None), manage("y", Some("x"))])).is_empty());
     }
 }
