@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use apolo_api::access::Access;
 use apolo_api::grant::SecretGrant;
-use apolo_api::lineage::is_live;
+use apolo_api::lineage::{self, Via, is_live};
 use apolo_core::names::GRANTED_VIA;
 use apolo_core::requester::Requester;
 use apolo_core::subject::Subject;
@@ -32,8 +32,41 @@ struct Told {
 /// The grants of a namespace, and by each key the names of those that name it.
 #[derive(Debug, Default)]
 struct Owner {
-    grants: HashMap<String, Arc<SecretGrant>>,
+    grants: HashMap<String, Arc<KnownGrant>>,
     by_key: HashMap<String, BTreeSet<String>>,
+}
+
+/// A grant, read as far as requests need it: there are many more of these than changes of grants.
+#[derive(Clone, Debug)]
+pub struct KnownGrant {
+    /// What decides, but for what is beside it.
+    pub grant: SecretGrant,
+    /// The namespaces that it opens, sorted.
+    pub destinations: Vec<String>,
+    /// The subjects, sorted.
+    pub subjects: Vec<Subject>,
+    /// The grants that let its author share; see [`lineage::via`].
+    pub via: Vec<Via>,
+}
+
+impl KnownGrant {
+    /// What is kept of a grant.
+    #[must_use]
+    pub fn of(mut grant: SecretGrant) -> Self {
+        grant.metadata = essential(grant.metadata);
+        let destinations = grant.spec.destinations().into_iter().map(str::to_owned).collect();
+        grant.spec.namespaces = Vec::new();
+        let subjects = std::mem::take(&mut grant.spec.subjects);
+        let mut subjects: Vec<Subject> = subjects.iter().filter_map(|it| Subject::try_from(it).ok()).collect();
+        subjects.sort();
+        Self { via: lineage::via(&grant).collect(), destinations, subjects, grant }
+    }
+
+    /// The UID, or nothing.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.grant.metadata.uid.as_deref().unwrap_or_default()
+    }
 }
 
 /// A use of a secret that a grant may allow.
@@ -47,15 +80,7 @@ pub struct Use<'a> {
     pub namespace: &'a str,
 }
 
-/// What is kept of a grant: what decides. All else of its metadata may be many times larger, such as kubectl's own copy of it.
-#[expect(clippy::unnecessary_wraps, reason = "each object is kept")]
-fn kept(DeserializeGuard(grant): Guarded) -> Option<Guarded> {
-    Some(DeserializeGuard(grant.map(|mut grant| {
-        grant.metadata = essential(grant.metadata);
-        grant
-    })))
-}
-
+/// What decides of the metadata. All else may be many times larger than the grant, such as kubectl's own copy of it.
 fn essential(metadata: ObjectMeta) -> ObjectMeta {
     ObjectMeta {
         annotations: metadata.annotations.map(|all| all.into_iter().filter(|(name, _)| name == GRANTED_VIA).collect()),
@@ -70,8 +95,9 @@ fn essential(metadata: ObjectMeta) -> ObjectMeta {
 impl Known {
     /// Watches for as long as it is polled.
     pub async fn watch(&self, client: Client) {
+        let kept = |DeserializeGuard(grant): Guarded| Some(grant.map(KnownGrant::of));
         follow(Api::<Guarded>::all(client), Config::default(), kept, |news| match news {
-            News::Put(DeserializeGuard(grant)) => self.put(grant),
+            News::Put(grant) => self.put(grant),
             News::Removed(grant) => self.remove(&grant.namespace().unwrap_or_default(), &grant.name_any()),
             News::All(all) => self.replace(all),
             News::Broke(error) => tracing::warn!(why = %error, "the watch of grants broke; it is begun again"),
@@ -90,22 +116,21 @@ impl Known {
     pub fn grants(&self, wanted: Use<'_>, requester: &Requester, max_access: Access, now: Timestamp) -> bool {
         let told = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let of_owner = told.owners.get(wanted.owner);
-        of_owner.into_iter().flat_map(|owner| owner.naming(wanted.key)).any(|grant| {
-            let spec = &grant.spec;
-            spec.destinations().contains(wanted.namespace)
-                && is_live(grant, max_access, now)
-                && spec.subjects.iter().filter_map(|it| Subject::try_from(it).ok()).any(|it| requester.is(&it))
+        of_owner.into_iter().flat_map(|owner| owner.naming(wanted.key)).any(|known| {
+            known.destinations.binary_search_by(|it| it.as_str().cmp(wanted.namespace)).is_ok()
+                && is_live(&known.grant, max_access, now)
+                && known.subjects.iter().any(|it| requester.is(it))
         })
     }
 
     /// The grants of a namespace that name a key.
     #[must_use]
-    pub fn naming(&self, owner: &str, key: &str) -> Vec<Arc<SecretGrant>> {
+    pub fn naming(&self, owner: &str, key: &str) -> Vec<Arc<KnownGrant>> {
         let told = self.0.read().unwrap_or_else(PoisonError::into_inner);
         told.owners.get(owner).into_iter().flat_map(|owner| owner.naming(key)).cloned().collect()
     }
 
-    fn put(&self, grant: Result<SecretGrant, InvalidObject>) {
+    fn put(&self, grant: Result<KnownGrant, InvalidObject>) {
         let mut told = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match grant {
             Ok(grant) => told.put(grant),
@@ -121,22 +146,22 @@ impl Known {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(namespace, name);
     }
 
-    fn replace(&self, all: Vec<Guarded>) {
+    fn replace(&self, all: Vec<Result<KnownGrant, InvalidObject>>) {
         let mut fresh = Told { is_complete: true, owners: HashMap::new() };
-        all.into_iter().filter_map(|DeserializeGuard(grant)| grant.ok()).for_each(|grant| fresh.put(grant));
+        all.into_iter().flatten().for_each(|grant| fresh.put(grant));
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 }
 
 impl Told {
-    fn put(&mut self, grant: SecretGrant) {
-        let (namespace, name) = (grant.namespace().unwrap_or_default(), grant.name_any());
+    fn put(&mut self, known: KnownGrant) {
+        let (namespace, name) = (known.grant.namespace().unwrap_or_default(), known.grant.name_any());
         let owner = self.owners.entry(namespace).or_default();
         owner.remove(&name);
-        for key in &grant.spec.secrets {
+        for key in &known.grant.spec.secrets {
             owner.by_key.entry(key.clone()).or_default().insert(name.clone());
         }
-        owner.grants.insert(name, Arc::new(grant));
+        owner.grants.insert(name, Arc::new(known));
     }
 
     fn remove(&mut self, namespace: &str, name: &str) {
@@ -150,13 +175,13 @@ impl Told {
 }
 
 impl Owner {
-    fn naming(&self, key: &str) -> impl Iterator<Item = &Arc<SecretGrant>> {
+    fn naming(&self, key: &str) -> impl Iterator<Item = &Arc<KnownGrant>> {
         self.by_key.get(key).into_iter().flatten().filter_map(|name| self.grants.get(name))
     }
 
     fn remove(&mut self, name: &str) {
-        let Some(grant) = self.grants.remove(name) else { return };
-        for key in &grant.spec.secrets {
+        let Some(known) = self.grants.remove(name) else { return };
+        for key in &known.grant.spec.secrets {
             let Some(names) = self.by_key.get_mut(key) else { continue };
             names.remove(name);
             if names.is_empty() {
@@ -205,7 +230,7 @@ mod tests {
             ),
         ] {
             let known = Known::default();
-            known.put(Ok(grant(&fields)));
+            known.put(Ok(KnownGrant::of(grant(&fields))));
             let wanted = Use { owner: "alice", key: "a", namespace: "jobs" };
             assert_eq!(known.grants(wanted, &bob, Access::Write, now), allows, "{fields}");
             known.remove("alice", "one");
@@ -216,9 +241,9 @@ mod tests {
     #[test]
     fn all_that_is_told_replaces_what_was_known() {
         let known = Known::default();
-        known.put(Ok(grant(&json!({}))));
+        known.put(Ok(KnownGrant::of(grant(&json!({})))));
         assert!(!known.is_complete());
-        known.replace(vec![DeserializeGuard(Ok(grant(&json!({"/metadata/namespace": "carol"}))))]);
+        known.replace(vec![Ok(KnownGrant::of(grant(&json!({"/metadata/namespace": "carol"}))))]);
         assert!(known.is_complete());
         let bob = Requester { name: "bob".into(), ..Requester::default() };
         let may =

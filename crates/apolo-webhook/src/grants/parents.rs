@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use apolo_api::access::Access;
-use apolo_api::grant::SecretGrant;
-use apolo_api::lineage::{self, MOST_LEVELS, Via, lets_share, stands_by_itself};
+use apolo_api::lineage::{MOST_LEVELS, Via, lets_share, stands_by_itself};
 use apolo_core::requester::Requester;
 use apolo_core::subject::Subject;
 use k8s_openapi::jiff::Timestamp;
+
+use crate::known::KnownGrant;
 
 /// How many Manage grants are told for one secret: with each that is left out a grant may end earlier, never later.
 const MOST: usize = 16;
@@ -29,86 +30,56 @@ pub(super) struct Sharing<'a> {
 /// For each of the secrets, by which grants the requester may share it.
 pub(super) type Parents = BTreeMap<String, BTreeSet<Via>>;
 
-/// A grant: what matters of it.
-struct Manage {
-    uid: String,
-    stands_by_itself: bool,
-    via: Vec<Via>,
-    subjects: HashSet<Subject>,
-    /// The first of its subjects that the requester is.
-    known_by: Option<Subject>,
-}
-
 impl Sharing<'_> {
     /// For each secret, among the grants that name it, those that stand and name the requester, the nearest to an owner's first: these
     /// end last.
-    pub(super) fn parents(&self, naming: impl Fn(&str) -> Vec<Arc<SecretGrant>>) -> Parents {
-        let mut read: HashMap<String, Manage> = HashMap::new();
-        let mut parents = Parents::new();
-        for secret in self.secrets {
+    pub(super) fn parents(&self, naming: impl Fn(&str) -> Vec<Arc<KnownGrant>>) -> Parents {
+        let of_secret = |secret: &String| {
             let mut grants = naming(secret);
-            grants.retain(|grant| {
+            grants.retain(|known| {
+                let grant = &known.grant;
                 grant.metadata.name.as_deref() != Some(self.itself)
                     && lets_share(grant, secret, self.max_access, self.now)
             });
-            for grant in &grants {
-                let uid = uid(grant);
-                if !read.contains_key(uid) {
-                    read.insert(uid.to_owned(), self.manage(grant));
-                }
-            }
-            let found: Vec<&Manage> = grants.iter().filter_map(|grant| read.get(uid(grant))).collect();
-            let mut of_secret: Vec<(usize, Via)> = levels(&found)
-                .into_iter()
-                .filter_map(|(manage, level)| {
-                    Some((level, Via { uid: manage.uid.clone(), subject: manage.known_by.clone()? }))
-                })
-                .collect();
-            of_secret.sort();
-            let nearest: BTreeSet<Via> = of_secret.into_iter().take(MOST).map(|(_, via)| via).collect();
-            if !nearest.is_empty() {
-                parents.insert(secret.clone(), nearest);
-            }
-        }
-        parents
+            let nearest = self.nearest(&grants);
+            (!nearest.is_empty()).then(|| (secret.clone(), nearest))
+        };
+        self.secrets.iter().filter_map(of_secret).collect()
     }
 
-    fn manage(&self, grant: &SecretGrant) -> Manage {
-        let subjects: Vec<Subject> =
-            grant.spec.subjects.iter().filter_map(|subject| Subject::try_from(subject).ok()).collect();
-        Manage {
-            uid: uid(grant).to_owned(),
-            stands_by_itself: stands_by_itself(grant),
-            via: lineage::via(grant).collect(),
-            known_by: subjects.iter().find(|subject| self.requester.is(subject)).cloned(),
-            subjects: subjects.into_iter().collect(),
-        }
+    /// Those of the Manage grants of a secret by which the requester may share it.
+    fn nearest(&self, grants: &[Arc<KnownGrant>]) -> BTreeSet<Via> {
+        let known_by = |known: &KnownGrant| {
+            let subject = known.subjects.iter().find(|subject| self.requester.is(subject))?;
+            Some(Via { uid: known.uid().to_owned(), subject: subject.clone() })
+        };
+        let found = levels(grants).into_iter().filter_map(|(known, level)| Some((level, known_by(known)?)));
+        let mut found: Vec<(usize, Via)> = found.collect();
+        found.sort();
+        found.into_iter().take(MOST).map(|(_, via)| via).collect()
     }
-}
-
-fn uid(grant: &SecretGrant) -> &str {
-    grant.metadata.uid.as_deref().unwrap_or_default()
 }
 
 /// Those of the Manage grants of a secret that stand, and from which another may come, with how far each is from one that stands by
 /// itself.
-fn levels<'m>(found: &[&'m Manage]) -> Vec<(&'m Manage, usize)> {
-    let mut from: HashMap<&str, Vec<(&'m Manage, &'m Subject)>> = HashMap::new();
-    for &manage in found {
-        for via in &manage.via {
-            from.entry(&via.uid).or_default().push((manage, &via.subject));
+fn levels(grants: &[Arc<KnownGrant>]) -> Vec<(&KnownGrant, usize)> {
+    let mut from: HashMap<&str, Vec<(&KnownGrant, &Subject)>> = HashMap::new();
+    for known in grants {
+        for via in &known.via {
+            from.entry(&via.uid).or_default().push((known, &via.subject));
         }
     }
-    let mut level: Vec<&'m Manage> = found.iter().copied().filter(|it| it.stands_by_itself).collect();
-    let mut seen: HashSet<&str> = level.iter().map(|it| it.uid.as_str()).collect();
+    let roots = grants.iter().map(Arc::as_ref).filter(|known| stands_by_itself(&known.grant));
+    let mut level: Vec<&KnownGrant> = roots.collect();
+    let mut seen: HashSet<&str> = level.iter().map(|known| known.uid()).collect();
     let mut standing = Vec::new();
     for number in 0..MOST_LEVELS {
         let came = level.iter().flat_map(|parent| {
-            let all = from.get(parent.uid.as_str()).into_iter().flatten();
-            all.filter(|(_, subject)| parent.subjects.contains(*subject)).map(|(child, _)| *child)
+            let all = from.get(parent.uid()).into_iter().flatten();
+            all.filter(|(_, subject)| parent.subjects.binary_search(*subject).is_ok()).map(|(child, _)| *child)
         });
-        let next = came.filter(|child| seen.insert(&child.uid)).collect();
-        standing.extend(std::mem::replace(&mut level, next).into_iter().map(|it| (it, number)));
+        let next = came.filter(|child| seen.insert(child.uid())).collect();
+        standing.extend(std::mem::replace(&mut level, next).into_iter().map(|known| (known, number)));
     }
     standing
 }
@@ -116,6 +87,7 @@ fn levels<'m>(found: &[&'m Manage]) -> Vec<(&'m Manage, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use apolo_api::grant::SecretGrant;
     use serde_json::{Value, json};
 
     fn grant(name: &str, spec: &Value) -> SecretGrant {
@@ -125,10 +97,10 @@ mod tests {
     }
 
     /// Those of these that name a secret.
-    fn naming(all: &[SecretGrant]) -> impl Fn(&str) -> Vec<Arc<SecretGrant>> {
+    fn naming(all: &[SecretGrant]) -> impl Fn(&str) -> Vec<Arc<KnownGrant>> {
         |secret| {
             let named = all.iter().filter(|grant| grant.spec.secrets.iter().any(|it| it == secret));
-            named.cloned().map(Arc::new).collect()
+            named.cloned().map(KnownGrant::of).map(Arc::new).collect()
         }
     }
 
