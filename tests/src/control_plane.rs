@@ -183,6 +183,14 @@ impl ControlPlane {
         self.client("nobody", &json!({})).await
     }
 
+    /// A client of another server whose certificate the cluster's authority signed; it says nothing of who it is.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub async fn stranger_at(&self, url: &str) -> Result<Client, Error> {
+        self.client_at(url, "nobody", &json!({})).await
+    }
+
     /// The same of a service account, with a token from [`ControlPlane::token`].
     ///
     /// # Errors
@@ -270,7 +278,11 @@ impl ControlPlane {
     }
 
     async fn client(&self, name: &str, user: &Value) -> Result<Client, Error> {
-        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_of(&self.url, user))?;
+        self.client_at(&self.url, name, user).await
+    }
+
+    async fn client_at(&self, url: &str, name: &str, user: &Value) -> Result<Client, Error> {
+        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_of(url, user))?;
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         // A refusal is what a test wants to see, at once; and no proxy leads to this machine.
         config.default_retry = false;

@@ -17,6 +17,7 @@
 #![allow(clippy::print_stderr, reason = "a failed test tells on stderr what was in its namespace")]
 
 pub mod asked;
+pub mod attempts;
 pub mod authority;
 pub mod binaries;
 pub mod cluster;
@@ -31,6 +32,7 @@ pub mod mistakes;
 pub mod namespace;
 pub mod objects;
 pub mod oracle;
+pub mod others;
 pub mod policies;
 pub mod presets;
 pub mod proxy;

@@ -236,6 +236,11 @@ impl ControlPlane {
         fetch.await.map_err(|source| Error::Run("GET /metrics", source))
     }
 
+    /// Where the webhook that runs serves: `https://127.0.0.1:PORT`; none if none does.
+    pub fn webhook_url(&self) -> Option<String> {
+        serving_line(&self.webhook_log()).map(|line| format!("https://{}", address(&line, "address")))
+    }
+
     /// The decisions on a namespace, as the webhook has logged them.
     pub fn decisions(&self, namespace: &str) -> Vec<Value> {
         let is_here = |line: &Value| line.get("namespace").and_then(Value::as_str) == Some(namespace);
