@@ -1,0 +1,66 @@
+//! Revisions of StatefulSets and DaemonSets, whose Pods bear the stamp that stands in one: only their controllers write them.
+
+use anyhow::Context;
+use apolo_tests::{
+    attempts::{Form, Row, path},
+    objects,
+};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use kube::{
+    Api,
+    api::{ListParams, ResourceExt},
+};
+use serde_json::{Value, json};
+
+use super::scene::{BY, ENV, Scene};
+
+const REVISION: &str = "is written by the controllers of StatefulSets and DaemonSets only";
+const OTHER: &str = "example.com/launched-by";
+
+pub(crate) async fn rows(scene: &Scene) -> anyhow::Result<Vec<Row>> {
+    let mut rows = created(scene);
+    rows.push(changed(scene).await?);
+    Ok(rows)
+}
+
+fn revision(data: &Value) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": "a"}, "revision": 1, "data": data})
+}
+
+fn template(annotation: &str) -> Value {
+    json!({"metadata": {"annotations": {annotation: "alice"}}})
+}
+
+fn created(scene: &Scene) -> Vec<Row> {
+    let of = |annotation: &str| revision(&json!({"spec": {"template": template(annotation)}}));
+    ["mallory", "system:serviceaccount:kube-system:deployment-controller", "system:kube-controller-manager"]
+        .map(|name| {
+            let who = scene.almighty(name);
+            let create = |annotation: &str| who.dry_create(&scene.bobs.name, &of(annotation));
+            Row::new(format!("a revision that bears a stamp, by {name}"), create(BY), REVISION, create(OTHER))
+        })
+        .into()
+}
+
+/// One that is there; and its controller does write those that bear a stamp.
+async fn changed(scene: &Scene) -> anyhow::Result<Row> {
+    let asks = objects::template(&[(ENV, "A=secret:a")]);
+    scene.given(&scene.bob, &objects::stateful_set("set", &asks)).await?;
+    scene.given(&scene.bob, &objects::daemon_set("daemons", &asks)).await?;
+    scene.bobs.pod_of("set").await?;
+    scene.bobs.pod_of("daemons").await?;
+    let revisions: Api<ControllerRevision> = scene.bobs.api();
+    let stored = revisions.list(&ListParams::default().labels("app=set")).await?;
+    let name = stored.items.first().context("the StatefulSet has no revision")?.name_any();
+    let path = path(&scene.bobs.name, "ControllerRevision", "apps/v1", &name);
+    let mallory = scene.almighty("mallory");
+    let data = json!({"data": {"spec": {"template": template(BY)}}});
+    let twin = json!({"metadata": {"annotations": {OTHER: "alice"}}});
+    // Kubernetes itself keeps the data of a revision as it is.
+    Ok(Row::new(
+        "a revision changed into one of alice's",
+        mallory.patch(&path, Form::Merge, &data),
+        "field is immutable",
+        mallory.patch(&path, Form::Merge, &twin),
+    ))
+}
