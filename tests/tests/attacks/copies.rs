@@ -1,6 +1,11 @@
 //! Copies of shared secrets, which our controller alone writes.
 
-use apolo_tests::attempts::{Form, Row};
+use apolo_tests::{
+    attempts::{Attempt, Form, Row, attempt},
+    eventually::eventually,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use serde_json::{Value, json};
 
 use super::scene::{Scene, core};
@@ -107,5 +112,63 @@ async fn changed(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let namespace = &scene.bobs.name;
     let (attack, twin) = (bob.replace(namespace, &other), controller.replace(namespace, &other));
     rows.push(Row::new("a copy replaced", attack, COPY, twin));
+    rows.extend(gone(scene).await?);
     Ok(rows)
+}
+
+/// Nobody keeps a copy that goes, nor keeps it from going: Kubernetes' own collector takes away what holds it.
+async fn gone(scene: &Scene) -> anyhow::Result<Vec<Row>> {
+    let controller = scene.almighty(CONTROLLER);
+    let mut rows = Vec::new();
+    for (name, policy) in [("apolo-shared-orphaning", "Orphan"), ("apolo-shared-foreground", "Foreground")] {
+        scene.given(&controller, &secret(name)).await?;
+        let copy = core(scene, "Secret", name);
+        let held = json!({"metadata": {"finalizers": ["example.com/held"]}});
+        rows.push(Row::new(
+            format!("a copy that is held, beside one that is deleted with {policy}"),
+            scene.bob.patch(&copy, Form::Merge, &held),
+            COPY,
+            is_gone(scene, name, scene.bob.delete(&copy, &json!({"propagationPolicy": policy}))),
+        ));
+    }
+    let owner = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+    let mut owners = Vec::new();
+    for name in ["goes", "stays"] {
+        let stored = scene.given(&scene.bob, &owner(name)).await?;
+        owners.push(json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": stored["metadata"]["uid"]}));
+    }
+    let mut owned = secret("apolo-shared-owned");
+    owned["metadata"]["ownerReferences"] = json!(owners);
+    scene.given(&controller, &owned).await?;
+    rows.push(Row::new(
+        "an owner more of a copy, beside one less",
+        scene.bob.patch(
+            &core(scene, "Secret", "apolo-shared-4"),
+            Form::Json,
+            &json!([{"op": "replace", "path": "/metadata/ownerReferences", "value": owners}]),
+        ),
+        COPY,
+        scene.controller("generic-garbage-collector").patch(
+            &core(scene, "Secret", "apolo-shared-owned"),
+            Form::Merge,
+            &json!({"metadata": {"ownerReferences": owners[1..]}}),
+        ),
+    ));
+    Ok(rows)
+}
+
+/// Deletes a Secret, and waits until it is gone.
+fn is_gone(scene: &Scene, name: &str, delete: Attempt) -> Attempt {
+    let (secrets, name): (Api<Secret>, _) = (scene.bobs.api(), name.to_owned());
+    attempt(async move {
+        if let Err(refused) = delete.await? {
+            return Ok(Err(refused));
+        }
+        let gone = eventually("the copy is gone", async || match secrets.get_metadata_opt(&name).await {
+            Ok(None) => Ok(()),
+            Ok(Some(held)) => Err(format!("held by {:?}", held.metadata.finalizers)),
+            Err(error) => Err(error.to_string()),
+        });
+        Ok(gone.await.map(|()| Value::Null).map_err(|error| error.to_string()))
+    })
 }
