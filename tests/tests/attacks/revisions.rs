@@ -19,6 +19,7 @@ const OTHER: &str = "example.com/launched-by";
 
 pub(crate) async fn rows(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let mut rows = created(scene);
+    rows.extend(written_otherwise(scene));
     rows.push(changed(scene).await?);
     Ok(rows)
 }
@@ -40,6 +41,30 @@ fn created(scene: &Scene) -> Vec<Row> {
             Row::new(format!("a revision that bears a stamp, by {name}"), create(BY), REVISION, create(OTHER))
         })
         .into()
+}
+
+/// Kubernetes reads the fields of a revision without regard to case, as Unicode has it.
+fn written_otherwise(scene: &Scene) -> Vec<Row> {
+    let mallory = scene.almighty("mallory");
+    let annotations = |field: &str, name: &str| json!({field: {name: "alice"}});
+    let create = |data: &Value| mallory.dry_create(&scene.bobs.name, &revision(data));
+    let all = |name: &str| {
+        [
+            json!({"Spec": {"template": template(name)}}),
+            json!({"spec": {"Template": template(name)}}),
+            json!({"spec": {"template": {"Metadata": annotations("annotations", name)}}}),
+            json!({"spec": {"template": {"metadata": annotations("Annotations", name)}}}),
+            json!({"spec": {"template": {"metadata": annotations("annotation\u{17f}", name)}}}),
+        ]
+    };
+    all(BY)
+        .iter()
+        .zip(&all(OTHER))
+        .map(|(attack, twin)| {
+            let name = format!("a revision that bears a stamp, written as {attack}");
+            Row::new(name, create(attack), REVISION, create(twin))
+        })
+        .collect()
 }
 
 /// One that is there; and its controller does write those that bear a stamp.
