@@ -1,6 +1,6 @@
 //! The table of attacks: each row is an attempt that must be refused, with its words, and beside it a twin, as near to it as can
-//! be, that must be allowed. All are tried on a real API server with its controllers: most with the webhook and the controller there,
-//! some with the webhook away, and some without any hook.
+//! be, that must be allowed. All are tried on a real API server with its controllers: most with the webhook and the controller
+//! there, some with the webhook away, and some without any hook.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "it says how many rows there are")]
 
@@ -11,7 +11,7 @@ use apolo_tests::{
 };
 
 use self::attacks::{
-    alone, away, copies, edits, fixed, launchers, naming, others, port, revisions,
+    alone, away, copies, edits, either, fixed, launchers, naming, others, port, revisions,
     scene::{Scene, with_scene},
     stamps, toys,
 };
@@ -21,6 +21,7 @@ mod attacks {
     pub(crate) mod away;
     pub(crate) mod copies;
     pub(crate) mod edits;
+    pub(crate) mod either;
     pub(crate) mod fixed;
     pub(crate) mod launchers;
     pub(crate) mod naming;
@@ -64,16 +65,18 @@ async fn with_the_hooks(scene: Scene) -> anyhow::Result<Held> {
     Ok(held)
 }
 
-/// On a cluster of its own, whose webhook knows toys, goes, and is forgotten.
+/// On a cluster of its own, whose webhook knows toys. First the controller goes, then the webhook, and then its hooks.
 async fn apart() -> anyhow::Result<Held> {
     let cluster = Cluster::start().await?;
     let mut webhook = cluster.install_with_workloads(toys::ROWS).await?;
-    let controller = cluster.start_controller(controller::ACCOUNT, &[]).await?;
+    let mut controller = cluster.start_controller(controller::ACCOUNT, &[]).await?;
     controller.leads().await?;
     toys::define(&cluster).await?;
     with_scene(&cluster, async |scene| {
         let mut held = Held::default();
         held.hold("toys", toys::rows(&scene).await).await;
+        controller.stop().await?;
+        held.hold("either", either::rows(&scene).await).await;
         away::prepare(&scene).await?;
         webhook.stop().await?;
         held.hold("the webhook away", Ok(away::while_it_is_away(&scene))).await;

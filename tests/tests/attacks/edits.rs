@@ -1,8 +1,14 @@
 //! What bob launched, and mallory changes or takes over: whoever changes what runs has launched it.
 
 use apolo_tests::{
-    attempts::{Form, Row, done, path},
+    attempts::{Form, Row, Somebody, done, path},
+    eventually::eventually,
     objects,
+};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use kube::{
+    Api,
+    api::{ListParams, ResourceExt},
 };
 use serde_json::{Value, json};
 
@@ -10,6 +16,7 @@ use super::scene::{BOBS, BY, ENV, Scene};
 
 pub(crate) async fn rows(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let mut rows = edited(scene).await?;
+    rows.push(owned(scene).await?);
     rows.extend(moved(scene).await?);
     rows.extend(taken_over(scene).await?);
     Ok(rows)
@@ -53,6 +60,24 @@ async fn edited(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+/// What a controller made of bob's is no less his.
+async fn owned(scene: &Scene) -> anyhow::Result<Row> {
+    scene.given(&scene.bob, &asleep(objects::deployment("owns", &scene.template(BOBS)))).await?;
+    let sets: Api<ReplicaSet> = scene.bobs.api();
+    let owned = ListParams::default().labels("app=owns");
+    let name = eventually("the Deployment has a ReplicaSet", async || {
+        let sets = sets.list(&owned).await.map_err(|error| error.to_string())?;
+        sets.items.first().map(ResourceExt::name_any).ok_or_else(|| "none".to_owned())
+    })
+    .await?;
+    let path = path(&scene.bobs.name, "ReplicaSet", "apps/v1", &name);
+    let image = json!({"containers": [{"name": "main", "image": "registry.invalid/mallorys"}]});
+    let patch = json!({"spec": {"template": {"metadata": {"annotations": {BY: "bob"}}, "spec": image}}});
+    let change = |who: &Somebody| who.patch(&path, Form::Strategic, &patch);
+    let (attack, twin) = (change(&scene.mallory), change(&scene.bob));
+    Ok(Row::new("the image of the ReplicaSet of bob's Deployment", attack, scene.refusal("mallory", BOBS), twin))
 }
 
 /// Where Pods run is Kueue's to decide, and else makes the launcher.

@@ -96,7 +96,8 @@ impl Scene {
         Ok(self.alice.share(key, &spec).await?)
     }
 
-    async fn keep(&self, key: &str) -> anyhow::Result<()> {
+    /// Keeps a secret for alice, which is shared with nobody.
+    pub(crate) async fn keep(&self, key: &str) -> anyhow::Result<()> {
         let secret =
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": key}, "stringData": {key: VALUE}});
         self.alice.create(&secret).await?;
