@@ -288,8 +288,7 @@ impl Grants {
     ) -> Result<bool, ApplyError> {
         let uid = grant.uid().unwrap_or_default();
         if let Some(stored) = self.writer.status(key, &uid, status).await? {
-            others.extend(self.store.put_grant(Known::of(Ok(stored))));
-            others.remove(key);
+            others.extend(self.store.put_answer(grant, stored));
         }
         let reason = |status: &SecretGrantStatus| {
             status.conditions.iter().find(|it| it.type_ == READY).map(|it| (it.reason.clone(), it.message.clone()))

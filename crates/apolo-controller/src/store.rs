@@ -66,6 +66,21 @@ impl Store {
         namespace.put_grant(&key, Some(known))
     }
 
+    /// The grant that was looked at, as the API server answered when its status was written. Itself it is to be looked at again
+    /// only if it is not the one any more that was looked at: of that the watch tells nothing new.
+    pub fn put_answer(&self, looked_at: &SecretGrant, answer: SecretGrant) -> BTreeSet<GrantKey> {
+        let answer = Known::of(Ok(answer));
+        let Some(key) = answer.key() else { return BTreeSet::new() };
+        let is_the_same = asked(answer.metadata()) == asked(&looked_at.metadata);
+        let mut woken = self.put_grant(answer);
+        if is_the_same {
+            woken.remove(&key);
+        } else {
+            woken.insert(key);
+        }
+        woken
+    }
+
     /// A grant has gone.
     pub fn remove_grant(&self, key: &GrantKey) -> BTreeSet<GrantKey> {
         let mut state = self.lock();
@@ -202,6 +217,11 @@ impl Known {
     }
 }
 
+/// Tells a grant from itself at another time, but for its status.
+fn asked(metadata: &ObjectMeta) -> impl PartialEq + use<'_> {
+    (metadata.generation, &metadata.deletion_timestamp, metadata.annotations.iter().flatten().collect::<Vec<_>>())
+}
+
 /// What matters of a grant's metadata. All else may be many times larger than the grant, such as kubectl's own copy of it.
 fn essential(metadata: ObjectMeta) -> ObjectMeta {
     let is_ours = |name: &str| [GRANTED_BY, GRANTED_VIA].contains(&name);
@@ -291,6 +311,32 @@ mod tests {
         assert!(store.put_owned(Kind::Role, &key, owned("r", 4)).is_empty());
         assert!(store.remove_owned(Kind::Role, &key, "another").is_empty());
         assert_eq!(names(store.remove_owned(Kind::Role, &key, "r")), ["a"]);
+    }
+
+    /// The answer to a write of its status may come before the watch tells of a change that came before that write.
+    #[test]
+    fn a_grant_that_was_changed_when_its_status_was_written_is_looked_at_again() {
+        let key = GrantKey::new("alice", "a");
+        let put = |change: &serde_json::Value| {
+            let store = Store::default();
+            store.put_grant(grant("a", 1, ""));
+            let Some(Known::Grant(looked_at)) = store.see(&key).grant else { panic!("it is not there") };
+            let mut answer = serde_json::to_value(looked_at.as_ref()).unwrap();
+            answer["metadata"]["resourceVersion"] = json!("3");
+            answer["status"] = json!({"observedGeneration": 1});
+            for (field, value) in change.as_object().unwrap() {
+                answer["metadata"][field] = value.clone();
+            }
+            names(store.put_answer(&looked_at, serde_json::from_value(answer).unwrap()))
+        };
+        assert!(put(&json!({})).is_empty() && put(&json!({"labels": {"a": "b"}})).is_empty());
+        for change in [
+            json!({"generation": 2}),
+            json!({"deletionTimestamp": "2026-11-25T00:00:00Z"}),
+            json!({"annotations": {GRANTED_VIA: "", GRANTED_BY: "bob"}}),
+        ] {
+            assert_eq!(put(&change), ["a"], "{change}");
+        }
     }
 
     #[test]
