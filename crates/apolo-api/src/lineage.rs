@@ -50,12 +50,46 @@ fn text(grant: &SecretGrant) -> &str {
     grant.annotations().get(GRANTED_VIA).map(String::as_str).unwrap_or_default()
 }
 
+/// What has become of that by which the author of a grant could share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descent {
+    /// The grant stands.
+    Stands,
+    /// It would, if the cluster allowed more access.
+    NotAllowed,
+    /// It may, but one that it came from cannot be read.
+    Unknown,
+    /// It does not stand any more.
+    Ended,
+}
+
+/// Whether a grant stands, among those of its namespace that can be read; `unreadable` are the UIDs of the others.
+#[must_use]
+pub fn descent(
+    grant: &SecretGrant,
+    grants: &Grants<'_>,
+    unreadable: &BTreeSet<String>,
+    max_access: Access,
+    now: Timestamp,
+) -> Descent {
+    if stands(grant, grants, max_access, now) {
+        return Descent::Stands;
+    }
+    if stands(grant, grants, Access::Manage, now) {
+        return Descent::NotAllowed;
+    }
+    let lets_share = |parent: &SecretGrant, secret: &str| lets_share(parent, secret, Access::Manage, now);
+    let is_root = |grant: &SecretGrant| stands_by_itself(grant) || via(grant).any(|via| unreadable.contains(&via.uid));
+    let may_stand = grant.spec.secrets.iter().all(|secret| comes_down(grant, secret, grants, is_root, lets_share));
+    if may_stand { Descent::Unknown } else { Descent::Ended }
+}
+
 /// Whether a grant stands, among those of its namespace: each of its secrets comes down from a grant that stands by itself, in at
 /// most [`MOST_LEVELS`] steps.
 #[must_use]
 pub fn stands(grant: &SecretGrant, grants: &Grants<'_>, max_access: Access, now: Timestamp) -> bool {
     let lets_share = |parent: &SecretGrant, secret: &str| lets_share(parent, secret, max_access, now);
-    grant.spec.secrets.iter().all(|secret| comes_down(grant, secret, grants, lets_share))
+    grant.spec.secrets.iter().all(|secret| comes_down(grant, secret, grants, stands_by_itself, lets_share))
 }
 
 /// Level by level, so that the shortest way is found; those that name each other in a circle hold nobody up.
@@ -63,12 +97,13 @@ fn comes_down(
     grant: &SecretGrant,
     secret: &str,
     grants: &Grants<'_>,
+    is_root: impl Fn(&SecretGrant) -> bool,
     lets_share: impl Fn(&SecretGrant, &str) -> bool,
 ) -> bool {
     let mut seen = BTreeSet::new();
     let mut level = vec![grant];
     for _ in 0..=MOST_LEVELS {
-        if level.iter().any(|grant| stands_by_itself(grant)) {
+        if level.iter().any(|grant| is_root(grant)) {
             return true;
         }
         let parents = level.iter().flat_map(|grant| via(grant)).filter_map(|via| {
@@ -187,6 +222,24 @@ mod tests {
         let mut going = grant("root", &["a"], None);
         going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-25T00:00:00Z")).unwrap();
         assert_eq!(stand(&[going, child]), ["root"]);
+    }
+
+    #[test]
+    fn a_grant_has_not_ended_while_it_may_stand_again() {
+        let chain = [grant("root", &["a"], None), grant("one", &["a"], Some("root bob"))];
+        let two = grant("two", &["a"], Some("one bob"));
+        let of_two = |grants: &[SecretGrant], unreadable: &[&str], max_access: Access| {
+            let grants: Grants<'_> =
+                grants.iter().map(|grant| (grant.metadata.uid.as_deref().unwrap(), grant)).collect();
+            let unreadable = unreadable.iter().map(|&uid| uid.into()).collect();
+            descent(&two, &grants, &unreadable, max_access, now())
+        };
+        assert_eq!(of_two(&chain, &["another"], Access::Manage), Descent::Stands);
+        assert_eq!(of_two(&chain, &["another"], Access::Write), Descent::NotAllowed);
+        assert_eq!(of_two(&chain[1..], &["root"], Access::Manage), Descent::Unknown);
+        assert_eq!(of_two(&chain[..1], &["one"], Access::Write), Descent::Unknown);
+        assert_eq!(of_two(&chain[1..], &["another"], Access::Write), Descent::Ended);
+        assert_eq!(of_two(&[], &["root"], Access::Manage), Descent::Ended);
     }
 
     #[test]
