@@ -1,8 +1,8 @@
 //! The controller as a process: away, one of two, and before a grant that it cannot read. Each test has a control plane of its own.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use anyhow::ensure;
-use apolo_tests::{cluster::Cluster, eventually::eventually, sharing::in_seconds};
+use anyhow::{Context, ensure};
+use apolo_tests::{cluster::Cluster, eventually::eventually, grants::grant, namespace::Namespace, sharing::in_seconds};
 use k8s_openapi::{
     api::{events::v1::Event, rbac::v1::RoleBinding},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -11,7 +11,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PropagationPolicy},
 };
-use serde_json::json;
+use serde_json::{Map, json};
 
 #[tokio::test]
 async fn what_happened_while_the_controller_was_away_is_made_good() -> anyhow::Result<()> {
@@ -78,6 +78,40 @@ async fn what_happened_while_the_controller_was_away_is_made_good() -> anyhow::R
         .await
 }
 
+/// A grant of the secret to carol that came from `parent`, by bob.
+async fn derive(ns: &Namespace, name: &str, parent: &str) -> anyhow::Result<()> {
+    let uid = ns.grants().get(parent).await?.uid().context("no uid")?;
+    let mut child = grant(name, &Map::new());
+    child["metadata"]["annotations"] = json!({"secrets.apolo.us/granted-via": format!("{uid} bob")});
+    ns.create(&child).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_came_from_a_grant_of_more_than_is_allowed_now_acts_again_when_it_is_allowed() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.install_kinds().await?;
+    let mut controller = cluster.start_controller("controller", &[]).await?;
+    cluster
+        .with_namespace(async |ns| {
+            ns.secret("secret-password").await?;
+            ns.share("parent", &json!({"access": "Manage"})).await?;
+            derive(&ns, "child", "parent").await?;
+            ns.stands("child", "Granted").await?;
+            controller.stop().await?;
+            controller = cluster.start_controller("controller", &["--max-access=Write"]).await?;
+            for name in ["parent", "child"] {
+                ns.stands(name, "AccessNotAllowed").await?;
+                ns.is_withdrawn(name).await?;
+            }
+            controller.stop().await?;
+            controller = cluster.start_controller("controller", &[]).await?;
+            ns.stands("child", "Granted").await?;
+            Ok(())
+        })
+        .await
+}
+
 #[tokio::test]
 async fn one_of_two_writes_and_the_other_takes_over() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
@@ -122,8 +156,10 @@ async fn a_grant_that_cannot_be_read_is_named_and_stops_no_other() -> anyhow::Re
     cluster
         .with_namespace(async |ns| {
             ns.secret("secret-password").await?;
-            ns.share("bad", &json!({})).await?;
+            ns.share("bad", &json!({"access": "Manage"})).await?;
             ns.stands("bad", "Granted").await?;
+            derive(&ns, "child", "bad").await?;
+            ns.stands("child", "Granted").await?;
             // A later version of ours may have known more.
             let definitions: Api<CustomResourceDefinition> = Api::all(ns.client.clone());
             let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/access/enum/-";
@@ -152,6 +188,11 @@ async fn a_grant_that_cannot_be_read_is_named_and_stops_no_other() -> anyhow::Re
                 other => Err(format!("{other:?}")),
             })
             .await?;
+
+            ns.stands("child", "Withdrawn").await?;
+            ns.is_withdrawn("child").await?;
+            ns.change("bad", &json!({"access": "Manage"})).await?;
+            ns.stands("child", "Granted").await?;
             Ok(())
         })
         .await

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use apolo_api::access::Access;
 use apolo_api::grant::{Reason, SecretGrant, SecretGrantStatus};
-use apolo_api::lineage;
+use apolo_api::lineage::{self, Descent};
 use apolo_core::key::Key;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::jiff::Timestamp;
@@ -35,8 +35,8 @@ pub struct Observed<'a> {
     pub secrets: BTreeSet<String>,
     /// The names of the grants that came from it.
     pub derived: BTreeSet<String>,
-    /// Whether it stands: see [`lineage::stands`].
-    pub stands: bool,
+    /// Whether it stands.
+    pub descent: Descent,
 }
 
 /// What should be of a grant.
@@ -67,11 +67,11 @@ pub fn desired(observed: &Observed<'_>, terms: &Terms, now: Timestamp) -> Desire
         return Desired { rbac: None, status: None, wake: None };
     }
     let secrets = Secrets::of(observed);
-    let (reason, details) = standing(observed, terms, &secrets, now);
-    let in_force = matches!(reason, Reason::Granted | Reason::SecretNotFound);
+    let standing = standing(observed, terms, &secrets, now);
+    let in_force = matches!(standing.reason, Reason::Granted | Reason::SecretNotFound);
     Desired {
         rbac: in_force.then(|| objects::rbac(observed, &secrets.there)),
-        status: Some(status::status(grant, &Standing { reason, details }, &terms.cluster_name, now)),
+        status: Some(status::status(grant, &standing, &terms.cluster_name, now)),
         wake: if in_force { grant.spec.expires_at.as_ref().map(|expiry| expiry.0) } else { None },
     }
 }
@@ -79,23 +79,36 @@ pub fn desired(observed: &Observed<'_>, terms: &Terms, now: Timestamp) -> Desire
 /// The status of a grant whose Role or RoleBinding, as `details` tells, is somebody else's.
 #[must_use]
 pub fn name_conflict(grant: &SecretGrant, details: String, terms: &Terms, now: Timestamp) -> SecretGrantStatus {
-    status::status(grant, &Standing { reason: Reason::NameConflict, details }, &terms.cluster_name, now)
+    let standing = Standing { details, ..Standing::of(Reason::NameConflict) };
+    status::status(grant, &standing, &terms.cluster_name, now)
 }
 
-/// Why the grant is in force or not, and what the reason's sentence does not say.
-fn standing(observed: &Observed<'_>, terms: &Terms, secrets: &Secrets<'_>, now: Timestamp) -> (Reason, String) {
+fn standing(observed: &Observed<'_>, terms: &Terms, secrets: &Secrets<'_>, now: Timestamp) -> Standing {
     let grant = observed.grant;
-    let none = String::new;
+    let because = |reason, details| Standing { details, ..Standing::of(reason) };
     if lineage::has_expired(grant, now) {
-        (Reason::Expired, none())
-    } else if lineage::is_marked_withdrawn(grant) || !observed.stands {
-        (Reason::Withdrawn, none())
-    } else if grant.spec.access > terms.max_access {
-        (Reason::AccessNotAllowed, format!("at most {}", terms.max_access))
+        return Standing::of(Reason::Expired);
+    }
+    if lineage::is_marked_withdrawn(grant) {
+        return Standing { is_for_good: true, ..Standing::of(Reason::Withdrawn) };
+    }
+    match observed.descent {
+        Descent::Ended => return Standing { is_for_good: true, ..Standing::of(Reason::Withdrawn) },
+        Descent::Unknown => {
+            return because(Reason::Withdrawn, "for as long as one that it came from cannot be read".into());
+        }
+        Descent::NotAllowed => {
+            let details = format!("at most {}, and one that it came from gives more", terms.max_access);
+            return because(Reason::AccessNotAllowed, details);
+        }
+        Descent::Stands => {}
+    }
+    if grant.spec.access > terms.max_access {
+        because(Reason::AccessNotAllowed, format!("at most {}", terms.max_access))
     } else if !secrets.missing.is_empty() {
-        (Reason::SecretNotFound, status::listed(&secrets.missing))
+        because(Reason::SecretNotFound, status::listed(&secrets.missing))
     } else {
-        (Reason::Granted, none())
+        Standing::of(Reason::Granted)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::desired::{Desired, Observed, Rbac, Terms, desired, name_conflict, rol
 use crate::events::{Events, News};
 use crate::key::GrantKey;
 use crate::owned::{self, Content, Owned};
-use crate::store::{Kind, Known, Seen, Store};
+use crate::store::{Ancestors, Kind, Known, Seen, Store};
 
 /// When a name that belongs to somebody else is tried again: nobody tells us when it is free.
 const CONFLICT_AGAIN: Duration = Duration::from_secs(30);
@@ -114,10 +114,11 @@ impl Grants {
     }
 
     fn desired(&self, seen: &Seen, grant: &SecretGrant, now: Timestamp) -> Desired {
+        let Ancestors { readable, unreadable } = &seen.ancestors;
         let ancestors: BTreeMap<&str, &SecretGrant> =
-            seen.ancestors.iter().filter_map(|grant| Some((grant.metadata.uid.as_deref()?, grant.as_ref()))).collect();
-        let stands = lineage::stands(grant, &ancestors, self.terms.max_access, now);
-        let observed = Observed { grant, secrets: seen.secrets.clone(), derived: seen.derived.clone(), stands };
+            readable.iter().filter_map(|grant| Some((grant.metadata.uid.as_deref()?, grant.as_ref()))).collect();
+        let descent = lineage::descent(grant, &ancestors, unreadable, self.terms.max_access, now);
+        let observed = Observed { grant, secrets: seen.secrets.clone(), derived: seen.derived.clone(), descent };
         desired(&observed, &self.terms, now)
     }
 

@@ -17,7 +17,7 @@ use crate::key::GrantKey;
 use crate::owned::{self, Owned};
 use namespace::Namespace;
 
-pub use namespace::{Known, Seen};
+pub use namespace::{Ancestors, Known, Seen};
 
 /// Role or RoleBinding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr, strum::Display)]
@@ -273,9 +273,9 @@ mod tests {
         assert_eq!(names(store.put_grant(grant("b", 4, "a bob"))), ["a", "b"]);
         let seen = store.see(&GrantKey::new("alice", "a"));
         assert_eq!(seen.derived, BTreeSet::from(["b".into()]));
-        assert_eq!(store.see(&GrantKey::new("alice", "b")).ancestors.len(), 1);
+        assert_eq!(store.see(&GrantKey::new("alice", "b")).ancestors.readable.len(), 1);
         assert_eq!(names(store.remove_grant(&GrantKey::new("alice", "a"))), ["a", "b"]);
-        assert!(store.see(&GrantKey::new("alice", "b")).ancestors.is_empty());
+        assert!(store.see(&GrantKey::new("alice", "b")).ancestors.readable.is_empty());
     }
 
     #[test]
@@ -299,6 +299,20 @@ mod tests {
         for known in [Known::of(Ok(grant)), Known::of(Err(InvalidObject { error: "why".into(), metadata }))] {
             assert_eq!(serde_json::to_value(known.metadata()).unwrap(), essential);
         }
+    }
+
+    #[test]
+    fn a_grant_that_cannot_be_read_is_told_to_those_that_came_from_it() {
+        let store = Store::default();
+        store.put_grant(grant("a", 1, ""));
+        store.put_grant(grant("b", 2, "a bob"));
+        let Known::Grant(readable) = grant("a", 3, "") else { panic!("it cannot be read") };
+        let unreadable = InvalidObject { error: "why".into(), metadata: readable.metadata.clone() };
+        assert_eq!(names(store.put_grant(Known::of(Err(unreadable)))), ["a", "b"]);
+        let ancestors = store.see(&GrantKey::new("alice", "b")).ancestors;
+        assert!(ancestors.readable.is_empty() && ancestors.unreadable == BTreeSet::from(["a".into()]));
+        assert_eq!(names(store.put_grant(grant("a", 4, ""))), ["a", "b"]);
+        assert!(store.see(&GrantKey::new("alice", "b")).ancestors.unreadable.is_empty());
     }
 
     #[test]

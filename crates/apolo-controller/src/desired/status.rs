@@ -14,6 +14,14 @@ pub(super) struct Standing {
     pub(super) reason: Reason,
     /// What the reason's sentence does not say; may be empty.
     pub(super) details: String,
+    /// Whether it stays so until it is granted anew.
+    pub(super) is_for_good: bool,
+}
+
+impl Standing {
+    pub(super) fn of(reason: Reason) -> Self {
+        Self { reason, details: String::new(), is_for_good: false }
+    }
 }
 
 /// The names, quoted; of many only the first.
@@ -34,13 +42,14 @@ pub(super) fn status(
     let in_force = matches!(standing.reason, Reason::Granted | Reason::SecretNotFound);
     let owner = grant.namespace().unwrap_or_default();
     let uri = |key: &String| format!("secret://{cluster_name}/{owner}/{key}");
-    let is = |reason| standing.reason == reason;
     SecretGrantStatus {
         observed_generation: grant.metadata.generation,
         conditions: vec![ready(grant, standing, now)],
         uris: if in_force { grant.spec.secrets.iter().map(uri).collect() } else { Vec::new() },
-        expired: is(Reason::Expired).then(|| grant.spec.expires_at.as_ref().map(whole_seconds)).flatten(),
-        withdrawn: is(Reason::Withdrawn).then(|| grant.annotations().get(GRANTED_VIA).cloned()).flatten(),
+        expired: (standing.reason == Reason::Expired)
+            .then(|| grant.spec.expires_at.as_ref().map(whole_seconds))
+            .flatten(),
+        withdrawn: standing.is_for_good.then(|| grant.annotations().get(GRANTED_VIA).cloned()).flatten(),
     }
 }
 
@@ -49,7 +58,7 @@ fn whole_seconds(time: &Time) -> Time {
     Time(Timestamp::from_second(time.0.as_second()).unwrap_or(time.0))
 }
 
-fn ready(grant: &SecretGrant, Standing { reason, details }: &Standing, now: Timestamp) -> Condition {
+fn ready(grant: &SecretGrant, Standing { reason, details, .. }: &Standing, now: Timestamp) -> Condition {
     let status = if reason.is_ready() { "True" } else { "False" };
     let conditions = grant.status.iter().flat_map(|status| &status.conditions);
     let before = conditions.filter(|condition| condition.type_ == READY).find(|it| it.status == status);

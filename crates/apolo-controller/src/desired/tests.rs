@@ -28,7 +28,7 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 }
 
 fn of(grant: &SecretGrant) -> Observed<'_> {
-    Observed { grant, secrets: names(&["a", "b"]), derived: BTreeSet::new(), stands: true }
+    Observed { grant, secrets: names(&["a", "b"]), derived: BTreeSet::new(), descent: Descent::Stands }
 }
 
 fn at(time: &str) -> Timestamp {
@@ -137,12 +137,14 @@ fn a_grant_that_is_not_in_force_gives_nothing_and_says_why() {
     let mut orphan = grant(&json!({}));
     orphan.metadata.annotations = Some([(GRANTED_VIA.into(), "8 bob".into())].into());
     let low = Terms { max_access: Access::Write, ..terms() };
-    for (reason, grant, stands, terms) in [
-        ("Expired", &expired, true, terms()),
-        ("Withdrawn", &orphan, false, terms()),
-        ("AccessNotAllowed", &manage, true, low),
+    for (reason, grant, descent, terms) in [
+        ("Expired", &expired, Descent::Stands, terms()),
+        ("Withdrawn", &orphan, Descent::Ended, terms()),
+        ("Withdrawn", &orphan, Descent::Unknown, terms()),
+        ("AccessNotAllowed", &orphan, Descent::NotAllowed, low.clone()),
+        ("AccessNotAllowed", &manage, Descent::Stands, low),
     ] {
-        let decided = desired(&Observed { stands, ..of(grant) }, &terms, at(NOW));
+        let decided = desired(&Observed { descent, ..of(grant) }, &terms, at(NOW));
         assert_eq!((&decided.rbac, decided.wake), (&None, None), "{reason}");
         assert_eq!((ready(&decided).0.as_str(), ready(&decided).1.as_str()), ("False", reason));
         assert!(decided.status.unwrap().uris.is_empty(), "{reason}");
@@ -178,10 +180,22 @@ fn an_expired_grant_stays_expired_until_its_expiry_is_changed() {
 fn a_withdrawn_grant_stays_withdrawn_until_it_is_granted_anew() {
     let mut grant = grant(&json!({}));
     grant.metadata.annotations = Some([(GRANTED_VIA.into(), "8 bob".into())].into());
-    grant.status = desired(&Observed { stands: false, ..of(&grant) }, &terms(), at(NOW)).status;
+    grant.status = desired(&Observed { descent: Descent::Ended, ..of(&grant) }, &terms(), at(NOW)).status;
     assert_eq!(ready(&decide(&grant)).1, "Withdrawn");
     grant.metadata.annotations = Some([(GRANTED_VIA.into(), "9 bob".into())].into());
     assert_eq!(ready(&decide(&grant)).1, "Granted");
+}
+
+#[test]
+fn a_grant_that_came_from_one_that_is_not_allowed_or_cannot_be_read_gives_nothing_until_it_is() {
+    let mut grant = grant(&json!({}));
+    grant.metadata.annotations = Some([(GRANTED_VIA.into(), "8 bob".into())].into());
+    for descent in [Descent::NotAllowed, Descent::Unknown] {
+        let decided = desired(&Observed { descent, ..of(&grant) }, &terms(), at(NOW));
+        assert_eq!((&decided.rbac, ready(&decided).0.as_str()), (&None, "False"), "{descent:?}");
+        grant.status = decided.status;
+        assert_eq!(ready(&decide(&grant)).1, "Granted", "{descent:?}");
+    }
 }
 
 #[test]
@@ -206,7 +220,7 @@ proptest! {
         derived in prop::collection::btree_set("[a-c]{1,2}", 0..3),
         max in prop::sample::select(Access::VARIANTS),
         second in -2_i64..3,
-        stands: bool,
+        descent in prop::sample::select(&[Descent::Stands, Descent::NotAllowed, Descent::Unknown, Descent::Ended]),
     ) {
         let now = at(NOW);
         let mut grant = grant(&json!({"secrets": secrets, "access": access}));
@@ -214,9 +228,9 @@ proptest! {
             Timestamp::from_second(now.as_second() + second).unwrap(),
         ));
         let terms = Terms { max_access: max, ..terms() };
-        let observed = Observed { grant: &grant, secrets: there.clone(), derived: derived.clone(), stands };
+        let observed = Observed { grant: &grant, secrets: there.clone(), derived: derived.clone(), descent };
         let decided = desired(&observed, &terms, now);
-        prop_assert_eq!(decided.rbac.is_some(), second > 0 && stands && access <= max);
+        prop_assert_eq!(decided.rbac.is_some(), second > 0 && descent == Descent::Stands && access <= max);
         let objects: BTreeSet<String> =
             secrets.iter().map(|key| Key::parse(key).unwrap().object_name().into_owned()).collect();
         for rule in decided.rbac.iter().flat_map(|rbac| rbac.role.rules.iter().flatten()) {

@@ -40,7 +40,16 @@ pub struct Seen {
     /// The names of the grants that came from it.
     pub derived: BTreeSet<String>,
     /// The grants that it came from, and those that they came from, as far as they are there.
-    pub ancestors: Vec<Arc<SecretGrant>>,
+    pub ancestors: Ancestors,
+}
+
+/// The grants that a grant came from, and those that they came from.
+#[derive(Clone, Debug, Default)]
+pub struct Ancestors {
+    /// Those that can be read.
+    pub readable: Vec<Arc<SecretGrant>>,
+    /// The UIDs of those that cannot.
+    pub unreadable: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -144,22 +153,28 @@ impl Namespace {
         self.grants.values().filter(|known| matches!(known, Known::Unreadable { .. })).count()
     }
 
-    fn ancestors(&self, grant: &SecretGrant) -> Vec<Arc<SecretGrant>> {
+    fn ancestors(&self, grant: &SecretGrant) -> Ancestors {
         let mut found: BTreeMap<String, Arc<SecretGrant>> = BTreeMap::new();
+        let mut unreadable = BTreeSet::new();
         let mut level: Vec<String> = lineage::via(grant).map(|via| via.uid).collect();
         for _ in 0..MOST_LEVELS {
             let mut above = Vec::new();
             for uid in level {
-                let known = self.by_uid.get(&uid).and_then(|name| self.grants.get(name));
-                if let Some(Known::Grant(parent)) = known
-                    && found.insert(uid, Arc::clone(parent)).is_none()
-                {
-                    above.extend(lineage::via(parent).map(|via| via.uid));
+                match self.by_uid.get(&uid).and_then(|name| self.grants.get(name)) {
+                    Some(Known::Grant(parent)) => {
+                        if found.insert(uid, Arc::clone(parent)).is_none() {
+                            above.extend(lineage::via(parent).map(|via| via.uid));
+                        }
+                    }
+                    Some(Known::Unreadable { .. }) => {
+                        unreadable.insert(uid);
+                    }
+                    None => {}
                 }
             }
             level = above;
         }
-        found.into_values().collect()
+        Ancestors { readable: found.into_values().collect(), unreadable }
     }
 
     /// The names of the grants that came from one, and of those that these came from in their turn: all of them end with it at
