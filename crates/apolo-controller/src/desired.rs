@@ -15,7 +15,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use status::Standing;
 
-pub use objects::role_name;
+pub use objects::{MOST_DERIVED, role_name};
 
 /// What holds for all grants.
 #[derive(Clone, Debug)]
@@ -33,8 +33,8 @@ pub struct Observed<'a> {
     pub grant: &'a SecretGrant,
     /// The names of those of its Secrets that exist; others may be among them.
     pub secrets: BTreeSet<String>,
-    /// The names of the grants that came from it.
-    pub derived: BTreeSet<String>,
+    /// The grants that came from it, from the oldest on: when each was created, and its name.
+    pub derived: BTreeSet<(Option<Timestamp>, String)>,
     /// Whether it stands.
     pub descent: Descent,
 }
@@ -107,6 +107,11 @@ fn standing(observed: &Observed<'_>, terms: &Terms, secrets: &Secrets<'_>, now: 
         because(Reason::AccessNotAllowed, format!("at most {}", terms.max_access))
     } else if !secrets.missing.is_empty() {
         because(Reason::SecretNotFound, status::listed(&secrets.missing))
+    } else if objects::leaves_out(observed) {
+        because(
+            Reason::Granted,
+            format!("of the grants that came from this one, they may change the oldest {MOST_DERIVED}"),
+        )
     } else {
         Standing::of(Reason::Granted)
     }

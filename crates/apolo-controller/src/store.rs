@@ -248,7 +248,7 @@ mod tests {
         let grant = serde_json::from_value(json!({
             "metadata": {
                 "name": name, "namespace": "alice", "uid": name, "resourceVersion": version.to_string(),
-                "annotations": annotations,
+                "annotations": annotations, "creationTimestamp": format!("2026-11-25T00:00:{version:02}Z"),
             },
             "spec": {"secrets": ["one", "AWS_KEY"], "subjects": [{"kind": "User", "name": "bob"}]},
         }))
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(names(store.put_grant(grant("b", 3, ""))), ["a", "b"]);
         assert_eq!(names(store.put_grant(grant("b", 4, "a bob"))), ["a", "b"]);
         let seen = store.see(&GrantKey::new("alice", "a"));
-        assert_eq!(seen.derived, BTreeSet::from(["b".into()]));
+        assert_eq!(seen.derived, BTreeSet::from([("2026-11-25T00:00:04Z".parse().ok(), "b".into())]));
         assert_eq!(store.see(&GrantKey::new("alice", "b")).ancestors.readable.len(), 1);
         assert_eq!(names(store.remove_grant(&GrantKey::new("alice", "a"))), ["a", "b"]);
         assert!(store.see(&GrantKey::new("alice", "b")).ancestors.readable.is_empty());

@@ -18,6 +18,10 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const GROUP: &str = "secrets.apolo.us";
 const GRANTS: &str = "secretgrants";
 
+/// How many of the grants that came from one its Role names: with all of them it could become too large to be written, and then
+/// it could not be narrowed either.
+pub const MOST_DERIVED: usize = 1000;
+
 /// The name of the Role and RoleBinding of the grant of this name.
 #[must_use]
 pub fn role_name(grant: &str) -> String {
@@ -28,13 +32,19 @@ pub fn role_name(grant: &str) -> String {
 pub(super) fn rbac(observed: &Observed<'_>, secrets: &BTreeSet<String>) -> Rbac {
     let grant = observed.grant;
     let metadata = metadata(grant);
-    let role = Role { metadata: metadata.clone(), rules: Some(rules(grant.spec.access, secrets, &observed.derived)) };
+    let derived = observed.derived.iter().take(MOST_DERIVED).map(|(_, name)| name.clone()).collect();
+    let role = Role { metadata: metadata.clone(), rules: Some(rules(grant.spec.access, secrets, &derived)) };
     let binding = RoleBinding {
         role_ref: RoleRef { api_group: RBAC.into(), kind: "Role".into(), name: role_name(&grant.name_any()) },
         metadata,
         subjects: Some(grant.spec.subjects.iter().map(GrantSubject::in_rbac).collect()),
     };
     Rbac { role, binding }
+}
+
+/// Whether the Role does not name all grants that came from this one.
+pub(super) fn leaves_out(observed: &Observed<'_>) -> bool {
+    observed.grant.spec.access == Access::Manage && observed.derived.len() > MOST_DERIVED
 }
 
 fn metadata(grant: &SecretGrant) -> ObjectMeta {

@@ -55,7 +55,7 @@ fn each_access_is_these_verbs_on_the_secrets_of_these_names() {
         let grant = grant(&json!({"secrets": ["b", "AWS_KEY", "absent"], "access": access}));
         let mut observed = of(&grant);
         observed.secrets.insert(hashed.clone());
-        observed.derived = names(&["child"]);
+        observed.derived = [(None, "child".into())].into();
         let got = rules(&desired(&observed, &terms(), at(NOW)));
         let mut expected = json!([{
             "apiGroups": [""], "resources": ["secrets"], "resourceNames": [hashed, "b"], "verbs": access.verbs(),
@@ -68,6 +68,27 @@ fn each_access_is_these_verbs_on_the_secrets_of_these_names() {
         }
         assert_eq!(got, expected, "{access}");
     }
+}
+
+/// Names of 253 letters: 6,000 of them are more than etcd takes.
+#[test]
+fn a_role_names_the_oldest_of_the_grants_that_came_from_its_own() {
+    let grant = grant(&json!({"access": "Manage"}));
+    let mut observed = of(&grant);
+    for number in 0..MOST_DERIVED {
+        observed.derived.insert((Some(at(NOW)), format!("{number:0>253}")));
+    }
+    assert_eq!(ready(&desired(&observed, &terms(), at(NOW))).2, Reason::Granted.sentence());
+    observed.derived.insert((Some(at("2026-11-25T00:00:01Z")), "a-younger-one".into()));
+    observed.derived.insert((Some(at("2026-11-24T00:00:00Z")), "z-older-one".into()));
+    let decided = desired(&observed, &terms(), at(NOW));
+    let named = rules(&decided)[2]["resourceNames"].as_array().unwrap().clone();
+    assert_eq!((named.len(), named.last().unwrap().as_str()), (MOST_DERIVED, Some("z-older-one")));
+    assert!(named.is_sorted_by_key(|name| name.as_str()) && !named.contains(&json!("a-younger-one")));
+    assert!(rules(&decided).to_string().len() < 300_000);
+    let (status, reason, message) = ready(&decided);
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "Granted"));
+    assert!(message.ends_with(": of the grants that came from this one, they may change the oldest 1000"), "{message}");
 }
 
 #[test]
@@ -228,7 +249,7 @@ proptest! {
             Timestamp::from_second(now.as_second() + second).unwrap(),
         ));
         let terms = Terms { max_access: max, ..terms() };
-        let observed = Observed { grant: &grant, secrets: there.clone(), derived: derived.clone(), descent };
+        let observed = Observed { grant: &grant, secrets: there.clone(), derived: derived.iter().map(|name| (None, name.clone())).collect(), descent };
         let decided = desired(&observed, &terms, now);
         prop_assert_eq!(decided.rbac.is_some(), second > 0 && descent == Descent::Stands && access <= max);
         let objects: BTreeSet<String> =

@@ -7,6 +7,7 @@ use apolo_api::grant::SecretGrant;
 use apolo_api::lineage::{self, MOST_LEVELS};
 use apolo_core::key::Key;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
 
 use super::Kind;
 use crate::key::GrantKey;
@@ -37,8 +38,8 @@ pub struct Seen {
     pub binding: Option<Owned>,
     /// The names of those of its Secrets that exist.
     pub secrets: BTreeSet<String>,
-    /// The names of the grants that came from it.
-    pub derived: BTreeSet<String>,
+    /// The grants that came from it, from the oldest on: when each was created, and its name.
+    pub derived: BTreeSet<(Option<Timestamp>, String)>,
     /// The grants that it came from, and those that they came from, as far as they are there.
     pub ancestors: Ancestors,
 }
@@ -90,7 +91,7 @@ impl Namespace {
         if let Some(Known::Grant(grant)) = &grant {
             seen.secrets = objects(grant).filter(|object| self.secrets.contains(object)).collect();
             let uid = grant.metadata.uid.as_deref().unwrap_or_default();
-            seen.derived = self.by_via.get(uid).cloned().unwrap_or_default();
+            seen.derived = self.by_via.get(uid).into_iter().flatten().map(|name| self.dated(name)).collect();
             seen.ancestors = self.ancestors(grant);
         }
         seen.grant = grant;
@@ -151,6 +152,11 @@ impl Namespace {
 
     pub(super) fn unreadable(&self) -> usize {
         self.grants.values().filter(|known| matches!(known, Known::Unreadable { .. })).count()
+    }
+
+    fn dated(&self, name: &str) -> (Option<Timestamp>, String) {
+        let created = self.grants.get(name).and_then(|known| known.metadata().creation_timestamp.as_ref());
+        (created.map(|created| created.0), name.to_owned())
     }
 
     fn ancestors(&self, grant: &SecretGrant) -> Ancestors {
