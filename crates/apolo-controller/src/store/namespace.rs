@@ -167,15 +167,14 @@ impl Namespace {
             let mut above = Vec::new();
             for uid in level {
                 match self.by_uid.get(&uid).and_then(|name| self.grants.get(name)) {
-                    Some(Known::Grant(parent)) => {
-                        if found.insert(uid, Arc::clone(parent)).is_none() {
-                            above.extend(lineage::via(parent).map(|via| via.uid));
-                        }
+                    Some(Known::Grant(parent)) if !found.contains_key(&uid) => {
+                        found.insert(uid, Arc::clone(parent));
+                        above.extend(lineage::via(parent).map(|via| via.uid));
                     }
                     Some(Known::Unreadable { .. }) => {
                         unreadable.insert(uid);
                     }
-                    None => {}
+                    _ => {}
                 }
             }
             level = above;
