@@ -2,6 +2,8 @@
 //! the chart keeps it from.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, ensure};
 use apolo_tests::{
     cluster::Cluster,
@@ -14,6 +16,7 @@ use apolo_tests::{
 };
 use k8s_openapi::api::{
     core::v1::Secret,
+    events::v1::Event,
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
@@ -140,6 +143,74 @@ async fn drift_is_mended() -> anyhow::Result<()> {
             Ok(())
         })
         .await
+}
+
+/// A policy and its binding by which nobody changes a Role of this namespace.
+fn no_role_changes(namespace: &str) -> String {
+    let api = "admissionregistration.k8s.io/v1";
+    let name = format!("no-role-changes-{namespace}");
+    let rule = json!({
+        "apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "resources": ["roles"], "operations": ["UPDATE"],
+    });
+    let policy = json!({
+        "apiVersion": api,
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": format!("request.namespace != '{namespace}'"), "reason": "Forbidden"}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": api,
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"]},
+    });
+    json!({"apiVersion": "v1", "kind": "List", "items": [policy, binding]}).to_string()
+}
+
+#[tokio::test]
+async fn a_role_that_cannot_be_narrowed_is_bound_to_nobody() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        for secret in ["one", "two"] {
+            ns.secret(secret).await?;
+        }
+        let bob = ns.user(&ns.name, &[]).await?;
+        let spec =
+            |secrets: &[&str], user: &str| json!({"secrets": secrets, "subjects": [{"kind": "User", "name": user}]});
+        ns.share("narrowed", &spec(&["one", "two"], &ns.name)).await?;
+        ns.share("widened", &spec(&["one"], "carol")).await?;
+        ns.comes_to(&bob, "two", &["use", "get"]).await?;
+        ns.stands("widened", "Granted").await?;
+        let policy = no_role_changes(&ns.name);
+        let kubectl = async |verb: &str| {
+            let done = command::run(ns.kubectl([verb, "--filename=-"]), &policy).await?;
+            ensure!(done.status.success(), "{}", done.stderr);
+            anyhow::Ok(ns.policies_hold().await?)
+        };
+        kubectl("create").await?;
+        let kept = ns.api::<RoleBinding>().get("secretgrant:widened").await?.uid();
+        ns.change("widened", &json!({"secrets": ["one", "two"]})).await?;
+        ns.change("narrowed", &json!({"secrets": ["one"]})).await?;
+        ns.comes_to(&bob, "two", &[]).await?;
+        let events: Api<Event> = ns.api();
+        eventually("that neither could be done is told", async || {
+            let all = events.list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+            let failed = all.into_iter().filter(|event| event.reason.as_deref() == Some("GrantFailed"));
+            let about: BTreeSet<String> = failed.filter_map(|event| event.regarding?.name).collect();
+            if about.len() == 2 { Ok(()) } else { Err(format!("{about:?}")) }
+        })
+        .await?;
+        assert_eq!(ns.api::<RoleBinding>().get("secretgrant:widened").await?.uid(), kept);
+        kubectl("delete").await?;
+        ns.comes_to(&bob, "one", &["use", "get"]).await?;
+        ns.stands("narrowed", "Granted").await?;
+        ns.stands("widened", "Granted").await?;
+        assert!(rights::verbs(&bob, &rights::secret(&ns.name, "two")).await?.is_empty());
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@
 //! role comes before its binding, and where both change, subjects that are no longer meant lose the old role before it changes.
 
 use apolo_api::grant::Reason;
+use apolo_runtime::telemetry::log::chain;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{Resource, ResourceExt};
 
 use super::Grants;
 use crate::apply::{ApplyError, Object};
 use crate::desired::{Rbac, role_name};
+use crate::excess::gives_more;
 use crate::key::GrantKey;
 use crate::owned::{self, Content, Owned};
 use crate::store::{Kind, Known, Seen};
@@ -42,8 +44,29 @@ impl Grants {
         Ok(())
     }
 
-    /// Makes the Role and RoleBinding what they should be. Tells whether anything had to be written.
+    /// Makes the Role and RoleBinding what they should be. Tells whether anything had to be written. While that cannot be done and
+    /// what is there gives more than it should, it gives nothing.
     pub(super) async fn give(&self, key: &GrantKey, seen: &Seen, rbac: &Rbac) -> Result<bool, Failure> {
+        let given = self.write(key, seen, rbac).await;
+        if let Err(Failure::Apply(error)) = &given
+            && !matches!(error, ApplyError::NotHeld(_))
+            && self.gives_more(key, rbac).await?
+        {
+            tracing::warn!(grant = %key, why = chain(error), "what gives too much cannot be changed, so it is taken away");
+            let there = self.store.see(key).binding;
+            self.remove::<RoleBinding>(key, Kind::RoleBinding, there.as_ref()).await?;
+        }
+        given
+    }
+
+    async fn gives_more(&self, key: &GrantKey, rbac: &Rbac) -> Result<bool, ApplyError> {
+        let name = role_name(&key.name);
+        let role = self.writer.read::<Role>(&key.namespace, &name).await?;
+        let binding = self.writer.read::<RoleBinding>(&key.namespace, &name).await?;
+        Ok(role.zip(binding).is_some_and(|(role, binding)| gives_more(&role, &binding, rbac)))
+    }
+
+    async fn write(&self, key: &GrantKey, seen: &Seen, rbac: &Rbac) -> Result<bool, Failure> {
         let (role, binding) = (Owned::of(&rbac.role), Owned::of(&rbac.binding));
         let mut role_there = seen.role.clone();
         let mut binding_there = seen.binding.clone();
