@@ -2,9 +2,12 @@
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use anyhow::{Context, ensure};
-use apolo_tests::{cluster::Cluster, eventually::eventually, grants::grant, namespace::Namespace, sharing::in_seconds};
+use apolo_tests::{
+    cluster::Cluster, eventually::eventually, grants::grant, namespace::Namespace, proxy::Proxy, sharing::in_seconds,
+    webhook::RELEASE,
+};
 use k8s_openapi::{
-    api::{events::v1::Event, rbac::v1::RoleBinding},
+    api::{coordination::v1::Lease, events::v1::Event, rbac::v1::RoleBinding},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -146,6 +149,41 @@ async fn one_of_two_writes_and_the_other_takes_over() -> anyhow::Result<()> {
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn a_lease_that_somebody_deletes_is_still_its_holders_for_as_long_as_it_would_have_lasted() -> anyhow::Result<()>
+{
+    let cluster = Cluster::start().await?;
+    cluster.install_kinds().await?;
+    let first = cluster.start_controller("controller", &[]).await?;
+    first.leads().await?;
+    let proxy = Proxy::start(&cluster).await?;
+    let second = cluster.start_controller_behind(&proxy, "second-controller", &[]).await?;
+    eventually("the second has seen the lease", async || {
+        let tries = proxy.tries();
+        let looks = tries.iter().filter(|(what, _)| what.starts_with("GET ") && what.contains("/leases/"));
+        if looks.map(|(_, count)| count).sum::<usize>() > 1 { Ok(()) } else { Err(format!("{tries:?}")) }
+    })
+    .await?;
+    let leases: Api<Lease> = Api::namespaced(cluster.admin().await?, RELEASE);
+    let name = "apolo-secrets-controller";
+    let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+    let before = holder(&leases.get(name).await?);
+    leases.delete(name, &DeleteParams::default()).await?;
+    let after = eventually("there is a lease again", async || match leases.get_opt(name).await {
+        Ok(Some(lease)) => Ok(holder(&lease)),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    ensure!(after == before, "{after:?} took it from {before:?}");
+    first.leads().await?;
+
+    // Of who does not come again it is taken all the same.
+    first.signal("STOP")?;
+    leases.delete(name, &DeleteParams::default()).await?;
+    second.leads().await?;
+    Ok(())
 }
 
 #[tokio::test]

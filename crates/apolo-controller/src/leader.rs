@@ -3,6 +3,9 @@
 //! A holder renews every [`PERIOD`]. Another takes over when it has seen no renewal for [`DURATION`], by its own clock. A holder
 //! stops to write [`MARGIN`] before that could be, counted from before it sent its last renewal that was answered: by a clock
 //! that goes on while the process is stopped.
+//!
+//! Somebody may delete the lease. Who held it hears of that when he renews it, and stops to write until he has made it anew; others
+//! wait as long as it would have lasted. Only one who has never seen it makes it at once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -56,6 +59,8 @@ pub struct Candidate {
     terms: watch::Sender<u64>,
     /// The lease as it was last seen, and since when it has been so.
     seen: Option<(Lease, Instant)>,
+    /// Until when another may count on a lease that was seen, even if it is there no more.
+    taken_until: Option<Instant>,
 }
 
 impl Candidate {
@@ -64,7 +69,7 @@ impl Candidate {
     pub fn new(client: Client, namespace: &str, name: &str, identity: String) -> Self {
         let leases = Api::namespaced(client, namespace);
         let terms = watch::Sender::new(0);
-        Self { leases, name: name.into(), identity, held: Held::default(), terms, seen: None }
+        Self { leases, name: name.into(), identity, held: Held::default(), terms, seen: None, taken_until: None }
     }
 
     /// Whether it has won.
@@ -87,7 +92,10 @@ impl Candidate {
                 Ok(Ok(true)) => self.won(asked),
                 Ok(Ok(false)) => self.lost(),
                 Ok(Err(error)) => {
-                    self.seen = self.seen.take().filter(|_| !is_conflict(&error));
+                    if code(&error) == Some(404) {
+                        self.lost();
+                    }
+                    self.seen = self.seen.take().filter(|_| code(&error) != Some(409));
                     tracing::warn!(why = %error, lease = self.name, "the lease could not be renewed or looked at");
                 }
                 Err(_) => tracing::warn!(lease = self.name, "the lease could not be renewed or looked at in time"),
@@ -121,6 +129,7 @@ impl Candidate {
         let known = match self.seen.take() {
             Some((lease, since)) if self.is_mine(&lease) => Some((lease, since)),
             before => match self.leases.get_opt(&self.name).await? {
+                None if self.taken_until.is_some_and(|until| now < until) => return Ok(false),
                 None => None,
                 Some(lease) => {
                     let same =
@@ -134,6 +143,7 @@ impl Candidate {
             && !self.is_mine(lease)
             && !is_free(lease, now.saturating_duration_since(*since))
         {
+            self.taken_until = Some(*since + lasts(lease));
             self.seen = known;
             return Ok(false);
         }
@@ -145,6 +155,7 @@ impl Candidate {
             self.leases.create(&params, &claim).await?
         };
         self.seen = Some((stored, now));
+        self.taken_until = None;
         Ok(true)
     }
 
@@ -195,13 +206,19 @@ fn holder(lease: &Lease) -> Option<&String> {
 
 /// Whether a lease that has been seen unchanged for so long may be taken.
 fn is_free(lease: &Lease, unchanged: Duration) -> bool {
-    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
-    let lasts = Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).max(DURATION);
-    holder(lease).is_none() || unchanged >= lasts
+    holder(lease).is_none() || unchanged >= lasts(lease)
 }
 
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
+fn lasts(lease: &Lease) -> Duration {
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or(0);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).max(DURATION)
+}
+
+fn code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
