@@ -96,6 +96,16 @@ async fn nobody_else_writes_or_binds_the_role_of_a_grant() -> anyhow::Result<()>
             let said = said.with_context(|| format!("{what} changed"))?.to_string();
             ensure!(said.contains(says), "{what}: {said}");
         }
+        let finalized = json!({"metadata": {"finalizers": ["example.com/a"]}});
+        for said in [
+            roles.patch(name, &merge, &patch(finalized.clone())).await.err(),
+            bindings.patch(name, &merge, &patch(finalized.clone())).await.err(),
+        ] {
+            let said = said.context("a finalizer came to it")?.to_string();
+            ensure!(said.contains("of grants take no finalizers"), "{said}");
+        }
+        roles.patch("labelled", &merge, &patch(finalized)).await.context("a finalizer of another Role")?;
+        roles.patch("labelled", &merge, &patch(json!({"metadata": {"finalizers": null}}))).await?;
         let ownerless = json!({"metadata": {"ownerReferences": null}});
         roles.patch(name, &merge, &patch(ownerless)).await.context("as the garbage collector does")?;
         roles.patch("labelled", &merge, &patch(json!({"metadata": {"labels": {"a": "b"}}}))).await?;
@@ -140,6 +150,60 @@ async fn drift_is_mended() -> anyhow::Result<()> {
             mended("the Role is there again").await?;
             bindings.delete(name, &DeleteParams::default()).await?;
             mended("the RoleBinding is there again").await?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn what_a_finalizer_keeps_there_gives_nothing_once_it_is_withdrawn() -> anyhow::Result<()> {
+    without_the_policy()
+        .await?
+        .with_namespace(async |ns| {
+            for secret in ["one", "two"] {
+                ns.secret(secret).await?;
+            }
+            let bob = ns.user(&ns.name, &[]).await?;
+            let spec = json!({"secrets": ["one", "two"], "subjects": [{"kind": "User", "name": ns.name}]});
+            ns.share("shared", &spec).await?;
+            ns.comes_to(&bob, "two", &["use", "get"]).await?;
+            let name = "secretgrant:shared";
+            let (roles, bindings) = (ns.api::<Role>(), ns.api::<RoleBinding>());
+            let merge = PatchParams::default();
+            let finalizers = |finalizers: Value| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+            let finalized = finalizers(json!(["example.com/a"]));
+            roles.patch(name, &merge, &finalized).await?;
+            bindings.patch(name, &merge, &finalized).await?;
+
+            // Somebody deletes it while the grant is in force, and the grant is narrowed.
+            bindings.delete(name, &DeleteParams::default()).await?;
+            ns.change("shared", &json!({"secrets": ["one"]})).await?;
+            ns.comes_to(&bob, "two", &[]).await?;
+            ns.comes_to(&bob, "one", &["use", "get"]).await?;
+
+            ns.grants().delete("shared", &DeleteParams::default()).await?;
+            ns.comes_to(&bob, "one", &[]).await?;
+            eventually("both give nothing", async || {
+                let role = roles.get(name).await.map_err(|error| error.to_string())?;
+                let binding = bindings.get(name).await.map_err(|error| error.to_string())?;
+                let is_going = role.metadata.deletion_timestamp.is_some();
+                let (rules, subjects) = (role.rules.unwrap_or_default(), binding.subjects.unwrap_or_default());
+                if is_going && rules.is_empty() && subjects.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("{rules:?} {subjects:?}"))
+                }
+            })
+            .await?;
+
+            // It has its name again when they are gone.
+            ns.share("shared", &spec).await?;
+            ns.stands("shared", "NameConflict").await?;
+            let none = finalizers(json!(null));
+            roles.patch(name, &merge, &none).await?;
+            bindings.patch(name, &merge, &none).await?;
+            ns.comes_to(&bob, "two", &["use", "get"]).await?;
+            ns.stands("shared", "Granted").await?;
             Ok(())
         })
         .await

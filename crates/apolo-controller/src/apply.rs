@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::key::GrantKey;
 use crate::leader::{Held, MARGIN, NotHeld};
 use crate::metrics::ControllerMetrics;
+use crate::owned::Content;
 
 /// How long the API server may take to answer: what was begun while the lease was held is to end with it.
 const DEADLINE: Duration = MARGIN;
@@ -128,20 +129,34 @@ impl Writer {
         answer("apply", &shown(&object), api.patch(&object.name_any(), &params, &Patch::Apply(&object))).await
     }
 
-    /// Deletes the object of this name and UID. That it has gone is as good.
+    /// Deletes the object of this name and UID. That it has gone is as good. One that somebody's finalizer keeps there would go on
+    /// giving what it gives, so that is taken from it; it is told as it is then.
     ///
     /// # Errors
     /// See [`ApplyError`].
-    pub async fn delete<K: Object>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApplyError> {
+    pub async fn delete<K>(&self, namespace: &str, name: &str, uid: &str) -> Result<Option<K>, ApplyError>
+    where
+        K: Object + Content,
+    {
         self.begin::<K>("delete")?;
         let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let what = format!("{} {namespace}/{name}", K::kind(&()));
-        match answer("delete", &what, api.delete(name, &params)).await {
-            // 409: there is another of its name.
-            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
-            other => other.map(drop),
+        // 409: there is another of its name.
+        let is_gone = |error: &ApplyError| matches!(error.code(), Some(404 | 409));
+        let left = match answer("delete", &what, api.delete(name, &params)).await {
+            Err(error) if is_gone(&error) => None,
+            other => other?.left(),
+        };
+        let Some(kept) = left.filter(|kept| kept.meta().deletion_timestamp.is_some()) else { return Ok(None) };
+        let emptied = kept.emptied();
+        if kept.given() == emptied.given() {
+            return Ok(Some(kept));
+        }
+        match self.apply(&emptied, uid).await {
+            Err(error) if is_gone(&error) => Ok(None),
+            other => other.map(Some),
         }
     }
 

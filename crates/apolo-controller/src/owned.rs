@@ -25,6 +25,9 @@ pub trait Content {
     fn metadata(&self) -> &ObjectMeta;
     /// All that it gives, as JSON; none if it cannot be written so.
     fn given(&self) -> Option<String>;
+    /// The same object, but that it gives nothing.
+    #[must_use]
+    fn emptied(&self) -> Self;
 }
 
 impl Content for Role {
@@ -35,6 +38,10 @@ impl Content for Role {
     fn given(&self) -> Option<String> {
         json(&self.rules.as_deref().unwrap_or_default())
     }
+
+    fn emptied(&self) -> Self {
+        Self { metadata: essential(&self.metadata), rules: Some(Vec::new()) }
+    }
 }
 
 impl Content for RoleBinding {
@@ -44,6 +51,10 @@ impl Content for RoleBinding {
 
     fn given(&self) -> Option<String> {
         json(&(&self.role_ref, self.subjects.as_deref().unwrap_or_default()))
+    }
+
+    fn emptied(&self) -> Self {
+        Self { metadata: essential(&self.metadata), role_ref: self.role_ref.clone(), subjects: Some(Vec::new()) }
     }
 }
 
@@ -78,6 +89,16 @@ pub fn is_of(metadata: &ObjectMeta, uid: &str) -> bool {
 #[must_use]
 pub fn version(metadata: &ObjectMeta) -> u64 {
     metadata.resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+/// Which object it is, and whose.
+fn essential(metadata: &ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        labels: grant_uid(metadata).map(|uid| [(GRANT_UID.to_owned(), uid.to_owned())].into()),
+        ..ObjectMeta::default()
+    }
 }
 
 fn digest(metadata: &ObjectMeta, given: &str) -> Option<String> {

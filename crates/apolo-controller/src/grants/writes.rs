@@ -30,18 +30,31 @@ impl From<ApplyError> for Failure {
 }
 
 impl Grants {
-    /// Takes away what is there. Tells whether anything was.
+    /// Takes away what is there. Tells whether there is less now.
     pub(super) async fn withdraw(&self, key: &GrantKey, seen: &Seen) -> Result<bool, ApplyError> {
-        self.remove::<RoleBinding>(key, Kind::RoleBinding, seen.binding.as_ref()).await?;
-        self.remove::<Role>(key, Kind::Role, seen.role.as_ref()).await?;
-        Ok(seen.binding.is_some() || seen.role.is_some())
+        let binding = self.remove::<RoleBinding>(key, Kind::RoleBinding, seen.binding.as_ref()).await?;
+        let role = self.remove::<Role>(key, Kind::Role, seen.role.as_ref()).await?;
+        Ok(binding || role)
     }
 
-    async fn remove<K: Object>(&self, key: &GrantKey, kind: Kind, owned: Option<&Owned>) -> Result<(), ApplyError> {
-        let Some(owned) = owned else { return Ok(()) };
-        self.writer.delete::<K>(&key.namespace, &role_name(&key.name), &owned.uid).await?;
-        self.store.remove_owned(kind, key, &owned.uid);
-        Ok(())
+    /// Takes away an object, if there is one. Tells whether it gives less now.
+    async fn remove<K>(&self, key: &GrantKey, kind: Kind, owned: Option<&Owned>) -> Result<bool, ApplyError>
+    where
+        K: Object + Content,
+    {
+        let Some(owned) = owned else { return Ok(false) };
+        match self.writer.delete::<K>(&key.namespace, &role_name(&key.name), &owned.uid).await? {
+            Some(kept) => {
+                let kept = Owned::of(&kept);
+                let is_less = kept.version > owned.version;
+                self.store.put_owned(kind, key, kept);
+                Ok(is_less)
+            }
+            None => {
+                self.store.remove_owned(kind, key, &owned.uid);
+                Ok(true)
+            }
+        }
     }
 
     /// Makes the Role and RoleBinding what they should be. Tells whether anything had to be written. While that cannot be done and
