@@ -254,6 +254,11 @@ impl ControlPlane {
 }
 
 impl Webhook {
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
     /// Asks it to stop, as kubelet does, and waits until it has.
     ///
     /// # Errors

@@ -7,11 +7,11 @@
 
 mod access;
 mod bare;
-mod flight;
+pub(crate) mod flight;
 mod given;
-mod ground;
+pub(crate) mod ground;
 mod many;
-mod objects;
+pub(crate) mod objects;
 mod withdrawn;
 
 use std::path::PathBuf;

@@ -4,11 +4,13 @@
 //! (h2load), [`figures`] (S1 to S5 and R8, printed by `table`). For R8 there are [`attack`] and `honest` clients. Beside
 //! them [`plain`], how the floor serves.
 //!
-//! Apart from these stand [`grants`]: S9 to S11, what the controller costs.
+//! Apart from these stand, on a real API server, [`admission`]: S6 to S8, what a Pod costs that is created; and [`grants`]: S9 to S11,
+//! what the controller costs.
 //!
 //! No figure fails a run: it prints them. Only what keeps it from measuring is an error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
+pub mod admission;
 pub mod attack;
 pub mod capture;
 mod client;

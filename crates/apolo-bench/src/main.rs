@@ -1,5 +1,6 @@
 //! `apolo-bench capture`, then `apolo-bench measure`, which runs `apolo-bench attack`: see the script `run` beside this crate's manifest.
 
+use apolo_bench::admission::{self, AdmissionArgs};
 use apolo_bench::attack::{self, AttackArgs};
 use apolo_bench::capture::{self, CaptureArgs};
 use apolo_bench::figures::{self, MeasureArgs};
@@ -16,6 +17,8 @@ enum Command {
     Measure(MeasureArgs),
     /// Measures the controller against bare writes, and prints the figures; run by `cluster run`.
     Grants(GrantsArgs),
+    /// Measures what the hooks and policies add to the creation of a Pod, and prints the figures; run by `cluster run`.
+    Admission(AdmissionArgs),
     /// Attacks a server on this machine's loopback; run by `measure`.
     #[command(hide = true)]
     Attack(AttackArgs),
@@ -28,6 +31,7 @@ async fn main() -> anyhow::Result<()> {
     let work = async {
         match command {
             Command::Capture(args) => capture::run(args).await,
+            Command::Admission(args) => admission::run(args).await,
             Command::Attack(args) => attack::run(args).await,
             Command::Grants(args) => grants::run(args).await,
             Command::Measure(args) => figures::run(args).await,

@@ -1,9 +1,11 @@
 //! The floor F: reads the body of a request and answers with a constant, as many bytes as the webhook would.
 //!
-//! `--answers` names a folder; the answer to `POST /NAME` is the content of its file NAME.
+//! `--answers` names a folder; the answer to `POST /NAME` is the content of its file NAME. An API server wants the UID of its
+//! review back: with `--with-uid` it stands in the answer where another one stood.
 
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -32,6 +34,9 @@ struct Command {
     /// Serves with our own runtime instead of the plain loop: the difference is what that costs.
     #[arg(long)]
     on_runtime: bool,
+    /// Answers each review with its own UID.
+    #[arg(long)]
+    with_uid: bool,
     #[command(flatten)]
     files: Files,
 }
@@ -39,7 +44,7 @@ struct Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let command = Command::parse();
-    let router = router(&command.answers)?;
+    let router = router(&command.answers, command.with_uid)?;
     let listener = TcpListener::bind(command.bind_address).await.context("binding")?;
     if command.on_runtime {
         let server = Server {
@@ -56,13 +61,35 @@ async fn main() -> anyhow::Result<()> {
     plain::serve(listener, tls, router.layer(DefaultBodyLimit::disable())).await
 }
 
-fn router(answers: &PathBuf) -> anyhow::Result<Router> {
+fn router(answers: &PathBuf, with_uid: bool) -> anyhow::Result<Router> {
     let mut router = Router::new();
     for file in fs::read_dir(answers).context("listing the answers")? {
         let file = file?;
         let answer = Bytes::from(fs::read(file.path())?);
-        let handler = post(async move |_: Bytes| ([(CONTENT_TYPE, "application/json")], answer.clone()));
+        let handler = post(async move |body: Bytes| {
+            let answer = if with_uid { answer_to(&body, &answer) } else { answer.clone() };
+            ([(CONTENT_TYPE, "application/json")], answer)
+        });
         router = router.route(&format!("/{}", file.file_name().to_string_lossy()), handler);
     }
     Ok(router)
+}
+
+/// The answer, with the first UID of the body in place of its own first one.
+fn answer_to(body: &[u8], answer: &[u8]) -> Bytes {
+    let mut own = answer.to_vec();
+    let uid = uid_in(body).and_then(|place| body.get(place));
+    let place = uid_in(answer).and_then(|place| own.get_mut(place));
+    if let Some((uid, place)) = uid.zip(place) {
+        place.copy_from_slice(uid);
+    }
+    Bytes::from(own)
+}
+
+/// Where the first UID stands.
+fn uid_in(review: &[u8]) -> Option<Range<usize>> {
+    const BEFORE: &[u8] = br#""uid":""#;
+    const LENGTH: usize = 36;
+    let begin = review.windows(BEFORE.len()).position(|window| window == BEFORE)? + BEFORE.len();
+    Some(begin..begin + LENGTH)
 }

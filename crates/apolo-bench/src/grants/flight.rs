@@ -4,10 +4,10 @@ use anyhow::Context;
 use tokio::task::JoinSet;
 
 /// How many: more make it hardly faster, and each of them much slower.
-pub(super) const WIDTH: usize = 16;
+pub(crate) const WIDTH: usize = 16;
 
 /// Does all of it, `width` at a time, each in a task of its own. The answers come in any order.
-pub(super) async fn fly<T, F>(width: usize, work: impl IntoIterator<Item = F>) -> anyhow::Result<Vec<T>>
+pub(crate) async fn fly<T, F>(width: usize, work: impl IntoIterator<Item = F>) -> anyhow::Result<Vec<T>>
 where
     F: Future<Output = anyhow::Result<T>> + Send + 'static,
     T: Send + 'static,

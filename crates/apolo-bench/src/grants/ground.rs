@@ -19,7 +19,7 @@ use super::objects::{PERSON, grant};
 use crate::usage::Usage;
 
 /// The namespace of the release. No grant acts there: what is in it is for the bare writes.
-pub(super) const BARE: &str = "apolo-secrets";
+pub(crate) const BARE: &str = "apolo-secrets";
 
 /// How long it may take until grants stand, and how often that is looked at.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -27,23 +27,23 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// A control plane, and a client that may do everything.
 #[derive(Clone)]
-pub(super) struct Ground {
-    pub(super) control_plane: ControlPlane,
-    pub(super) client: Client,
+pub(crate) struct Ground {
+    pub(crate) control_plane: ControlPlane,
+    pub(crate) client: Client,
     /// The API server's process.
-    pub(super) api_server: Usage,
+    pub(crate) api_server: Usage,
 }
 
 /// A grant that was made.
 #[derive(Clone, Debug)]
-pub(super) struct Made {
-    pub(super) name: String,
-    pub(super) uid: String,
+pub(crate) struct Made {
+    pub(crate) name: String,
+    pub(crate) uid: String,
 }
 
 impl Ground {
     /// The cluster in this folder, with our kinds.
-    pub(super) async fn new(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn new(folder: &Path) -> anyhow::Result<Self> {
         let control_plane = ControlPlane::open(folder)?;
         control_plane.install_kinds().await?;
         let client = control_plane.admin().await?;
@@ -52,25 +52,25 @@ impl Ground {
     }
 
     /// A controller that leads.
-    pub(super) async fn controller(&self) -> anyhow::Result<Controller> {
+    pub(crate) async fn controller(&self) -> anyhow::Result<Controller> {
         let controller = self.control_plane.start_controller("controller", &[]).await?;
         controller.leads().await?;
         Ok(controller)
     }
 
     /// The grants of a namespace.
-    pub(super) fn grants(&self, namespace: &str) -> Api<DynamicObject> {
+    pub(crate) fn grants(&self, namespace: &str) -> Api<DynamicObject> {
         Self::grants_by(&self.client, namespace)
     }
 
     /// The same, for somebody.
-    pub(super) fn grants_by(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    pub(crate) fn grants_by(client: &Client, namespace: &str) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk("secrets.apolo.us", "v1alpha1", "SecretGrant");
         Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
     }
 
     /// A namespace with these secrets, of no value.
-    pub(super) async fn namespace(&self, name: &str, secrets: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    pub(crate) async fn namespace(&self, name: &str, secrets: impl Iterator<Item = String>) -> anyhow::Result<()> {
         let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
         let namespace = Namespace { metadata, ..Namespace::default() };
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
@@ -79,7 +79,7 @@ impl Ground {
     }
 
     /// Secrets in a namespace.
-    pub(super) async fn secrets(&self, namespace: &str, secrets: impl Iterator<Item = String>) -> anyhow::Result<()> {
+    pub(crate) async fn secrets(&self, namespace: &str, secrets: impl Iterator<Item = String>) -> anyhow::Result<()> {
         let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
         let make = |name: String| {
             let api = api.clone();
@@ -94,7 +94,7 @@ impl Ground {
     }
 
     /// So many grants, each of a secret of this name.
-    pub(super) async fn make(&self, namespace: &str, names: &[String], secret: &str) -> anyhow::Result<Vec<Made>> {
+    pub(crate) async fn make(&self, namespace: &str, names: &[String], secret: &str) -> anyhow::Result<Vec<Made>> {
         let api = self.grants(namespace);
         let make = |name: &String| {
             let (api, object) = (api.clone(), grant(name, secret, &[PERSON]));
@@ -104,7 +104,7 @@ impl Ground {
     }
 
     /// The same in one namespace of many, one after another.
-    pub(super) async fn make_in_turn(&self, namespace: &str, names: &[String], secret: &str) -> anyhow::Result<()> {
+    pub(crate) async fn make_in_turn(&self, namespace: &str, names: &[String], secret: &str) -> anyhow::Result<()> {
         let api = self.grants(namespace);
         for name in names {
             put(&api, grant(name, secret, &[PERSON])).await?;
@@ -113,7 +113,7 @@ impl Ground {
     }
 
     /// Waits until so many grants of a namespace, or of all, stand.
-    pub(super) async fn all_ready(&self, namespace: Option<&str>, count: usize) -> anyhow::Result<()> {
+    pub(crate) async fn all_ready(&self, namespace: Option<&str>, count: usize) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
             let ready = self.ready(namespace).await?;
@@ -141,7 +141,7 @@ impl Ground {
     }
 
     /// Deletes all grants of a namespace, and what was made of them.
-    pub(super) async fn clear(&self, namespace: &str) -> anyhow::Result<()> {
+    pub(crate) async fn clear(&self, namespace: &str) -> anyhow::Result<()> {
         let (delete, all) = (DeleteParams::background(), ListParams::default());
         let ours = all.clone().labels("secrets.apolo.us/grant-uid");
         let roles: Api<Role> = Api::namespaced(self.client.clone(), namespace);
@@ -158,7 +158,7 @@ impl Ground {
 }
 
 /// Applies a grant as somebody does who has it in a file.
-pub(super) async fn put(api: &Api<DynamicObject>, object: Value) -> anyhow::Result<Made> {
+pub(crate) async fn put(api: &Api<DynamicObject>, object: Value) -> anyhow::Result<Made> {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let params = PatchParams::apply("kubectl").force();
     let made = api.patch(&name, &params, &Patch::Apply(object)).await.with_context(|| format!("applying {name}"))?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// The version of our kinds.
-pub(super) const VERSION: &str = "secrets.apolo.us/v1alpha1";
+pub(crate) const VERSION: &str = "secrets.apolo.us/v1alpha1";
 /// Who is granted something.
 pub(super) const PERSON: &str = "bob";
 /// Who is granted the same, and keeps it when it is taken from the other.
