@@ -35,6 +35,9 @@ pub struct AdmissionArgs {
     /// How many grants are elsewhere, and then in the owner's namespace, in S8.
     #[arg(long, default_value_t = 10_000)]
     most: usize,
+    /// The program of the peer P, as `run` builds it.
+    #[arg(long)]
+    peer: Option<PathBuf>,
     /// Measures only this part.
     #[arg(long, value_enum)]
     only: Option<Part>,
@@ -62,7 +65,7 @@ enum Part {
 /// When something keeps it from measuring.
 pub async fn run(args: AdmissionArgs) -> anyhow::Result<()> {
     let wanted = |part| args.only.is_none_or(|only| only == part || only == Part::A);
-    let scene = Scene::new(&args.cluster).await?;
+    let scene = Scene::new(&args.cluster, args.peer.as_deref()).await?;
     println!("{}", machine()?);
     println!("medians of {} rounds (least to most), each of Pods created one at a time and by turns", args.rounds);
     println!("floor: a server that reads the review and answers with a constant, registered as both hooks like ours");

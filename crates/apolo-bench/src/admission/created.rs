@@ -1,7 +1,7 @@
 //! S6: a Pod that asks for secrets, without hooks, with the floor as both hooks, and with ours.
 
 use super::AdmissionArgs;
-use super::lanes::{FLOOR, HOOKS, NONE, OURS, SAME};
+use super::lanes::{FLOOR, HOOKS, NONE, OURS, PEER, SAME};
 use super::scene::Scene;
 use super::turns::{self, Measured, Way};
 use crate::table::{self, row};
@@ -23,10 +23,18 @@ pub(super) async fn measure(args: &AdmissionArgs, scene: &Scene) -> anyhow::Resu
             ways.push(Way::pod(format!("{pod} {lane}"), there, &scene.bob, manifest));
         }
     }
+    if scene.peer.is_some() {
+        ways.push(Way::pod("typical peer", PEER, &scene.bob, &scene.typical));
+    }
     ways.push(Way::pod("account typical", OURS, &scene.account, &scene.typical));
     ways.push(Way::pod("account shared", OURS, &scene.account, &scene.shared));
     let measured = turns::measure("S6", scene, &ways, (args.rounds, args.times)).await?;
     print(&measured);
+    if scene.peer.is_some() {
+        print_peer(&measured);
+    } else {
+        println!("  the peer P was not measured: it is built with go");
+    }
     print_questions(&measured);
     Ok(())
 }
@@ -46,19 +54,30 @@ fn print(measured: &Measured) {
         for (lane, what) in LANES {
             let name = format!("{pod} {lane}");
             let above = measured.added(&name, &floor);
-            let asked = measured.webhook(&name).median + measured.floor(&name).median;
             rows.push(vec![
                 format!("{pod}: {what}"),
                 measured.time(&name).to_string(),
                 if lane == NONE { String::new() } else { measured.added(&name, &none).to_string() },
                 if [NONE, FLOOR].contains(&lane) { String::new() } else { above.to_string() },
                 format!("{:.2}", measured.api_server(&name).median),
-                format!("{asked:.0}"),
+                format!("{:.0}", measured.asked(&name).median),
                 if lane == OURS { table::at_most(goal, above.median) } else { String::new() },
             ]);
         }
     }
     table::print("S6  creating a Pod, ms", &rows);
+}
+
+fn print_peer(measured: &Measured) {
+    let peer = measured.added("typical peer", "typical none");
+    let ours = measured.added(&format!("typical {OURS}"), "typical none");
+    println!(
+        "  typical: peer P as its one hook {} ms, {peer} more than no hooks, {:.0} µs; ours adds {:.2} of that, {}",
+        measured.time("typical peer"),
+        measured.asked("typical peer").median,
+        ours.median / peer.median,
+        table::at_most(0.6, ours.median / peer.median),
+    );
 }
 
 /// A Pod with a shared secret waits for its copy, so the patch is another: the floor's two patches tell what that adds.

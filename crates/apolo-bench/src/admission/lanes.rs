@@ -17,12 +17,14 @@ pub(super) const NONE: &str = "none";
 pub(super) const FLOOR: &str = "floor";
 /// The floor, which answers with what ours makes of the typical Pod, and of the one with a shared secret.
 pub(super) const SAME: [&str; 2] = ["same-typical", "same-shared"];
+/// The peer, as its one hook.
+pub(super) const PEER: &str = "peer";
 /// Our hooks, and no policy.
 pub(super) const HOOKS: &str = "hooks";
 /// All that the chart has.
 pub(super) const OURS: &str = "ours";
 /// All of them.
-pub(super) const ALL: [&str; 6] = [NONE, FLOOR, SAME[0], SAME[1], HOOKS, OURS];
+pub(super) const ALL: [&str; 7] = [NONE, FLOOR, SAME[0], SAME[1], PEER, HOOKS, OURS];
 
 /// The name of our configurations, and that of the floor's.
 const CHART: &str = "apolo-secrets";
@@ -37,20 +39,23 @@ pub(super) fn labels(lane: &str) -> Value {
     json!({HOOKED: hooked, GUARDED: lane})
 }
 
-/// Has the chart's hooks and policies look at their lanes only, and registers the floor, which serves at `floor`, for its own.
-pub(super) async fn lay(client: &Client, floor: &str) -> anyhow::Result<()> {
+/// Has the chart's hooks and policies look at their lanes only, and registers the floor and the peer, which serve at these URLs, for
+/// theirs.
+pub(super) async fn lay(client: &Client, floor: &str, peer: Option<&str>) -> anyhow::Result<()> {
     let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
     let guarded = json!({"spec": {"matchResources": {"namespaceSelector": {"matchLabels": {GUARDED: OURS}}}}});
     for binding in bindings.list(&ListParams::default()).await?.iter().filter(|it| it.name_any().starts_with(CHART)) {
         let params = PatchParams::default();
         bindings.patch(&binding.name_any(), &params, &Patch::Merge(&guarded)).await.context("a policy's binding")?;
     }
-    split::<ValidatingWebhookConfiguration>(client, floor, "validate").await?;
-    split::<MutatingWebhookConfiguration>(client, floor, "mutate").await
+    let asked = |verb| [FLOOR, SAME[0], SAME[1]].map(|lane| (lane, format!("{floor}/{}", answer(lane, verb)))).to_vec();
+    split::<ValidatingWebhookConfiguration>(client, asked("validate")).await?;
+    let peer = peer.map(|peer| (PEER, format!("{peer}/mutate")));
+    split::<MutatingWebhookConfiguration>(client, asked("mutate").into_iter().chain(peer).collect()).await
 }
 
-/// Narrows a configuration of the chart, and makes another of its hook for Pods, which asks the floor.
-async fn split<K>(client: &Client, floor: &str, verb: &str) -> anyhow::Result<()>
+/// Narrows a configuration of the chart, and makes another of its hook for Pods, which asks somebody else in each of these lanes.
+async fn split<K>(client: &Client, asked: Vec<(&str, String)>) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
@@ -62,7 +67,7 @@ where
     for hook in hooks.iter_mut() {
         select(hook, HOOKS);
     }
-    let asked = [FLOOR, SAME[0], SAME[1]].map(|lane| asking(&pods, lane, floor, verb));
+    let asked: Vec<Value> = asked.into_iter().map(|(lane, url)| asking(&pods, lane, &url)).collect();
     let mut theirs = ours.clone();
     if let Some(theirs) = theirs.as_object_mut() {
         theirs.insert("metadata".to_owned(), json!({"name": BENCH}));
@@ -73,15 +78,15 @@ where
     Ok(())
 }
 
-/// The chart's hook for Pods, but that it asks the floor, and about the Pods of one lane.
-fn asking(pods: &Value, lane: &str, floor: &str, verb: &str) -> Value {
+/// The chart's hook for Pods, but that it asks at this URL, and about the Pods of one lane.
+fn asking(pods: &Value, lane: &str, url: &str) -> Value {
     let mut hook = pods.clone();
     select(&mut hook, lane);
     if let Some(hook) = hook.as_object_mut() {
         hook.insert("name".to_owned(), json!(format!("{lane}.apolo-bench.invalid")));
     }
-    if let Some(url) = hook.pointer_mut("/clientConfig/url") {
-        *url = json!(format!("{floor}/{}", answer(lane, verb)));
+    if let Some(asked) = hook.pointer_mut("/clientConfig/url") {
+        *asked = json!(url);
     }
     hook
 }

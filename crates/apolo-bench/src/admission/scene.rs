@@ -15,7 +15,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::lanes::{self, ALL, FLOOR, HOOKS, NONE, OURS, SAME};
+use super::lanes::{self, ALL, FLOOR, HOOKS, NONE, OURS, PEER, SAME};
 use super::pods;
 use crate::grants::flight::{WIDTH, fly};
 use crate::grants::ground::{Ground, put};
@@ -45,12 +45,13 @@ pub(super) struct Scene {
     pub(super) shared: Value,
     pub(super) webhook: Usage,
     pub(super) floor: Usage,
-    _servers: (Webhook, Server),
+    pub(super) peer: Option<Usage>,
+    _servers: (Webhook, Server, Option<Server>),
 }
 
 impl Scene {
-    /// Starts and makes all of it.
-    pub(super) async fn new(folder: &Path) -> anyhow::Result<Self> {
+    /// Starts and makes all of it; the peer, if its program is given.
+    pub(super) async fn new(folder: &Path, peer: Option<&Path>) -> anyhow::Result<Self> {
         let ground = Ground::new(folder).await?;
         let mut controller = ground.controller().await?;
         make_people(&ground).await?;
@@ -67,12 +68,16 @@ impl Scene {
             fs::write(answers.join(lanes::answer(lane, "mutate")), answer)?;
         }
         let floor = start_floor(folder, &answers)?;
-        lanes::lay(&ground.client, &format!("https://{}", floor.address)).await?;
+        let kubeconfig = folder.join("kubeconfig");
+        let peer = peer.map(|program| Server::start(program, [folder], &kubeconfig)).transpose()?;
+        let url = |server: &Server| format!("https://{}", server.address);
+        lanes::lay(&ground.client, &url(&floor), peer.as_ref().map(url).as_deref()).await?;
         let scene = Self {
             account: ground.control_plane.service_account(OURS, "default").await?,
             webhook: Usage::of_id(webhook.id()),
             floor: floor.usage,
-            _servers: (webhook, floor),
+            peer: peer.as_ref().map(|peer| peer.usage),
+            _servers: (webhook, floor, peer),
             ground,
             bob,
             typical,
@@ -117,8 +122,12 @@ impl Scene {
         for pod in [&self.typical, &self.shared] {
             self.taken(OURS, &self.account, pod).await.context("by the account")?;
             for lane in ALL {
+                // It knows nothing of shared secrets.
+                if lane == PEER && (self.peer.is_none() || pod == &self.shared) {
+                    continue;
+                }
                 let began = Instant::now();
-                let is_shaped = HOOKS == lane || OURS == lane || SAME.contains(&lane);
+                let is_shaped = ![NONE, FLOOR].contains(&lane);
                 while is_stamped(&self.taken(lane, &self.bob, pod).await.context(lane)?) != is_shaped {
                     ensure!(began.elapsed() < DEADLINE, "lane {lane} is not what it should be");
                     sleep(LOOK).await;

@@ -58,6 +58,7 @@ impl Way {
 struct Used {
     webhook: f64,
     floor: f64,
+    peer: f64,
     api_server: f64,
 }
 
@@ -68,6 +69,7 @@ impl Used {
         Ok(Self {
             webhook: used(&scene.webhook)?,
             floor: used(&scene.floor)?,
+            peer: scene.peer.as_ref().map(used).transpose()?.unwrap_or_default(),
             api_server: used(&scene.ground.api_server)?,
         })
     }
@@ -76,6 +78,7 @@ impl Used {
     fn add(&mut self, from: Self, to: Self) {
         self.webhook += (to.webhook - from.webhook).max(0.0);
         self.floor += (to.floor - from.floor).max(0.0);
+        self.peer += (to.peer - from.peer).max(0.0);
         self.api_server += (to.api_server - from.api_server).max(0.0);
     }
 }
@@ -159,9 +162,9 @@ impl Measured {
         self.each(name, |taken| taken.used.webhook / taken.times.len() as f64)
     }
 
-    /// CPU time of the floor for a creation, in µs.
-    pub(super) fn floor(&self, name: &str) -> Spread {
-        self.each(name, |taken| taken.used.floor / taken.times.len() as f64)
+    /// CPU time of whoever was asked about a creation, in µs.
+    pub(super) fn asked(&self, name: &str) -> Spread {
+        self.each(name, |Taken { times, used }| (used.webhook + used.floor + used.peer) / times.len() as f64)
     }
 
     /// CPU time of the API server for a creation, in ms.
