@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use apolo_core::access::Question;
 use apolo_core::launcher::Launcher;
-use apolo_core::requester::Requester;
-use apolo_runtime::review::{Answers, Resource, Right};
-use futures_util::future::try_join_all;
+use apolo_runtime::review::{Resource, Right};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::Webhook;
@@ -17,7 +15,8 @@ use crate::unknown::Unknown;
 /// Either of these lets somebody use a secret; the second lets him read it as well.
 const VERBS: [&str; 2] = ["use", "get"];
 
-/// Asks all questions, and tells those whose answer is no.
+/// Asks all questions, about whoever submitted the Pod and then, of what he may not, about its account; tells those whose answer is
+/// no.
 ///
 /// The API server is asked the same whether or not a grant or a secret is known, so that a refusal tells nothing of them.
 ///
@@ -32,21 +31,22 @@ pub(crate) async fn refused<'q, 'a>(
         return Err(Unknown::Untold);
     }
     let now = Timestamp::now();
-    let asked = launcher.identities().map(async |identity| {
+    let mut left: Vec<&'q Question<'a>> = questions.iter().collect();
+    // Most often the first one may, and then nobody asks about the account; what is refused was asked of both.
+    for identity in launcher.identities() {
+        if left.is_empty() {
+            break;
+        }
         let identity = Arc::new(identity.clone());
-        let answers = webhook.reviews.ask(&identity, questions.iter().flat_map(rights)).await?;
-        Ok::<_, Unknown>((identity, answers))
-    });
-    let answered: Vec<(Arc<Requester>, Answers)> = try_join_all(asked).await?;
-    let may = |question: &Question<'_>| {
-        answered.iter().any(|(identity, answers)| {
+        let answers = webhook.reviews.ask(&identity, left.iter().copied().flat_map(rights)).await?;
+        left.retain(|question| {
             let wanted =
                 Use { owner: question.owner, key: question.reference.key.as_str(), namespace: question.namespace };
-            webhook.known.grants(wanted, identity, webhook.max_access, now)
-                && rights(question).any(|right| answers.allow(&right))
-        })
-    };
-    Ok(questions.iter().filter(|question| !may(question)).collect())
+            !(webhook.known.grants(wanted, &identity, webhook.max_access, now)
+                && rights(question).any(|right| answers.allow(&right)))
+        });
+    }
+    Ok(left)
 }
 
 fn rights(question: &Question<'_>) -> impl Iterator<Item = Right> {
