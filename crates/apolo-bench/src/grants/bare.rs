@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::fmt::Debug;
 
 use super::ground::Ground;
-use super::objects::{made, role_name};
+use super::objects::{bare_name, made};
 
 /// As the controller, of which none may be there for these namespaces.
 const MANAGER: &str = "apolo-secrets";
@@ -34,15 +34,15 @@ impl Bare {
     /// Role and RoleBinding, of no grant.
     pub(super) async fn give(&self, name: &str, secret: &str) -> anyhow::Result<()> {
         let [role, binding, _] = made(name, None, secret);
-        apply(&self.roles, &role_name(name), role).await?;
-        apply(&self.bindings, &role_name(name), binding).await
+        apply(&self.roles, &bare_name(name), role).await?;
+        apply(&self.bindings, &bare_name(name), binding).await
     }
 
     /// Role, RoleBinding and status of a grant.
     pub(super) async fn give_and_tell(&self, name: &str, uid: &str, secret: &str) -> anyhow::Result<()> {
         let [role, binding, status] = made(name, Some(uid), secret);
-        apply(&self.roles, &role_name(name), role).await?;
-        apply(&self.bindings, &role_name(name), binding).await?;
+        apply(&self.roles, &bare_name(name), role).await?;
+        apply(&self.bindings, &bare_name(name), binding).await?;
         let params = PatchParams::apply(MANAGER).force();
         self.grants.patch_status(name, &params, &Patch::Apply(status)).await.context("writing a status")?;
         Ok(())
@@ -50,7 +50,7 @@ impl Bare {
 
     /// Deletes a RoleBinding.
     pub(super) async fn withdraw(&self, name: &str) -> anyhow::Result<()> {
-        self.bindings.delete(&role_name(name), &Default::default()).await.context("deleting a RoleBinding")?;
+        self.bindings.delete(&bare_name(name), &Default::default()).await.context("deleting a RoleBinding")?;
         Ok(())
     }
 }

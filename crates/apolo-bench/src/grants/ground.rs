@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::flight::{WIDTH, fly};
+use super::objects::BARE_LABEL;
 use super::objects::{PERSON, grant};
 use crate::usage::Usage;
 
@@ -143,7 +144,7 @@ impl Ground {
     /// Deletes all grants of a namespace, and what was made of them.
     pub(crate) async fn clear(&self, namespace: &str) -> anyhow::Result<()> {
         let (delete, all) = (DeleteParams::background(), ListParams::default());
-        let ours = all.clone().labels("secrets.apolo.us/grant-uid");
+        let ours = all.clone().labels(if namespace == BARE { BARE_LABEL } else { "secrets.apolo.us/grant-uid" });
         let roles: Api<Role> = Api::namespaced(self.client.clone(), namespace);
         let bindings: Api<RoleBinding> = Api::namespaced(self.client.clone(), namespace);
         let grants = self.grants(namespace);
