@@ -17,6 +17,13 @@ pub struct Kind {
     pub kind: String,
     /// Where its Pod templates are.
     pub templates: Vec<Column>,
+    /// Whether stamps on its templates are believed.
+    #[serde(default = "believed")]
+    pub stamps: bool,
+}
+
+fn believed() -> bool {
+    true
 }
 
 /// Where Pod templates are.

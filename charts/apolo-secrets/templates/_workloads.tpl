@@ -132,6 +132,9 @@ what is above them the annotations of ours.
 - name: is-new-or-differs
   expression: >-
     {{- join " ||\n" $differs | nindent 4 }}
+# No controller makes Pods for one that goes, and whoever takes its finalizers away is not to wait.
+- name: is-not-being-deleted
+  expression: "!has(object.metadata.deletionTimestamp)"
 {{- end -}}
 
 {{/*
@@ -195,13 +198,25 @@ A CEL expression: whether the requester is an account of the workload table, and
 */}}
 {{- define "apolo-secrets.workloads.isOfController" -}}
 {{- $trusted := list -}}
+{{- $ofAnyVersion := list -}}
 {{- range $row := (include "apolo-secrets.workloads" . | fromJson).rows -}}
-  {{- $owner := $row.owner | default $row -}}
-  {{- range $creator := $row.creators -}}
-    {{- $trusted = append $trusted (printf "'%s %s/%s'" $creator $owner.group $owner.kind) -}}
+  {{- if ne (get $row "stamps" | toString) "false" -}}
+    {{- range $creator := $row.creators -}}
+      {{- if $row.owner -}}
+        {{- $ofAnyVersion = append $ofAnyVersion (printf "'%s %s/%s'" $creator $row.owner.group $row.owner.kind) -}}
+      {{- else -}}
+        {{- range $version := $row.versions -}}
+          {{- $trusted = append $trusted (printf "'%s %s/%s'" $creator (list $row.group $version | compact | join "/") $row.kind) -}}
+        {{- end -}}
+      {{- end -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
-object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) &&
+object.metadata.?ownerReferences.orValue([]).exists(o, o.?controller.orValue(false) && (
+(request.userInfo.username + ' ' + o.apiVersion + '/' + o.kind) in [
+{{- join ",\n" $trusted }}]
+{{- if $ofAnyVersion }} ||
 (request.userInfo.username + ' ' + (o.apiVersion.contains('/') ? o.apiVersion.split('/')[0] : '') + '/' + o.kind) in [
-{{- join ",\n" $trusted }}])
+{{- join ",\n" $ofAnyVersion }}]
+{{- end }}))
 {{- end -}}

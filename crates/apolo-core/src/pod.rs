@@ -75,6 +75,12 @@ impl OwnerReference<'_> {
     pub fn group(&self) -> &str {
         self.api_version.split_once('/').map_or("", |(group, _)| group)
     }
+
+    /// The API version of the owner, without the group.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.api_version.split_once('/').map_or(&self.api_version, |(_, version)| version)
+    }
 }
 
 /// What we read of a Pod's `spec`.

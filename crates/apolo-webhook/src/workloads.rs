@@ -10,7 +10,7 @@ use apolo_core::requester::Requester;
 use apolo_core::stamp::Stamp;
 use apolo_core::targets::Targets;
 use apolo_core::text::expected;
-use apolo_core::workload::{Editor, FormError, StampError, Template, Workload};
+use apolo_core::workload::{Editor, Form, FormError, StampError, Template, Workload};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -42,6 +42,7 @@ pub async fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Web
                 workload,
                 requester: asked.user_info.requester(),
                 is_of_controller: [Some(object), before].into_iter().flatten().all(|it| is_made(it, asked, webhook)),
+                is_stamped: row.stamps,
                 namespace,
                 webhook,
             });
@@ -75,6 +76,8 @@ struct Submission<'a> {
     before: Option<Workload<'a>>,
     requester: Requester,
     is_of_controller: bool,
+    /// Whether its templates say who launched its Pods.
+    is_stamped: bool,
     namespace: &'a str,
     webhook: &'a Webhook,
 }
@@ -89,9 +92,12 @@ impl Submission<'_> {
         if !mistakes.is_empty() {
             return Ok(Verdict::Mistaken(mistakes));
         }
-        let is_neutral = self.webhook.neutral_editors.contains(&self.requester.name);
+        // Somebody else may have made what a controller changes, in its name.
+        let is_neutral = self.is_of_controller || self.webhook.neutral_editors.contains(&self.requester.name);
+        let is_made = self.is_of_controller && before.is_none();
         let editor = Editor { requester: &self.requester, is_neutral };
-        let stamps = match workload.stamps(before, editor, self.is_of_controller) {
+        let stamped = if self.is_stamped { workload.stamps(before, editor, is_made) } else { Ok(Vec::new()) };
+        let stamps = match stamped {
             Ok(stamps) => stamps,
             Err(StampError::Form(error)) => return Err(error),
             Err(error) => return Ok(Verdict::Refused(error.to_string())),
@@ -102,7 +108,10 @@ impl Submission<'_> {
         };
         Ok(in_time("the workload may use secrets of other owners", async {
             let mut refusals = Vec::new();
-            for (template, stamp) in workload.templates.iter().zip(stamps.iter().map(|it| it.stamp.as_ref())) {
+            let each = stamps.iter().map(|it| it.stamp.as_ref()).chain(std::iter::repeat(None));
+            // Where neither the launcher nor the account is known, the Pods are decided when they come.
+            let known = |template: &&Template<'_>| self.is_stamped || template.form == Form::Template;
+            for (template, stamp) in workload.templates.iter().zip(each).filter(|(template, _)| known(template)) {
                 refusals.extend(self.refusals(template, stamp).await?);
             }
             Ok(if !refusals.is_empty() {

@@ -31,6 +31,8 @@ pub struct Row {
     pub creators: Vec<String>,
     /// The controlling owner that these bear, where it is not the object itself.
     pub owner: Option<Owner>,
+    /// Whether stamps on its templates are believed: not where something else says what its Pods run or bear.
+    pub stamps: bool,
 }
 
 /// A group and a kind.
@@ -106,12 +108,17 @@ impl Table {
         self.0.iter().find(|row| row.is_of(group, kind) && row.has_version(version))
     }
 
-    /// Whether an object was made by the controller of what owns it: its creator and its controlling owner are one row. Only on
-    /// such a one a stamp is believed.
+    /// Whether an object was made by the controller of what owns it: its creator and its controlling owner are one row, whose stamps
+    /// are believed. Only on such a one a stamp is.
     #[must_use]
     pub fn made(&self, creator: &str, object: &Metadata<'_>) -> bool {
         let Some(owner) = object.controlling_owner() else { return false };
-        self.0.iter().any(|row| row.is_owner(owner.group(), &owner.kind) && row.creators.iter().any(|it| it == creator))
+        let is_owner = |row: &Row| match &row.owner {
+            Some(it) => it.group == owner.group() && it.kind == *owner.kind,
+            // In another version its templates may be elsewhere.
+            None => row.is_of(owner.group(), &owner.kind) && row.has_version(owner.version()),
+        };
+        self.0.iter().any(|row| row.stamps && is_owner(row) && row.creators.iter().any(|it| it == creator))
     }
 
     /// Whether a user is an account that makes the objects of others.
@@ -142,14 +149,6 @@ impl Row {
             Some((last, [])) => last.clone(),
             Some((last, others)) => format!("{} or {last}", others.join(", ")),
             None => "a Pod template".to_owned(),
-        }
-    }
-
-    /// Whether this is the controlling owner of what its creators create.
-    fn is_owner(&self, group: &str, kind: &str) -> bool {
-        match &self.owner {
-            Some(owner) => owner.group == group && owner.kind == kind,
-            None => self.is_of(group, kind),
         }
     }
 
@@ -195,7 +194,7 @@ mod tests {
         );
         for (creator, api_version, kind, controller, made) in [
             (job, "batch/v1", "Job", true, true),
-            (job, "batch/v2", "Job", true, true),
+            (job, "batch/v2", "Job", true, false),
             (job, "batch/v1", "Job", false, false),
             (job, "apps/v1", "ReplicaSet", true, false),
             (replica_set, "apps/v1", "ReplicaSet", true, true),
@@ -203,6 +202,9 @@ mod tests {
             ("bob", "batch/v1", "Job", true, false),
             ("boxer", "y.io/v1", "Lid", true, true),
             ("boxer", "x.io/v1", "Box", true, false),
+            ("system:serviceaccount:jobset-system:jobset-controller", "jobset.x-k8s.io/v1alpha2", "JobSet", true, true),
+            // What its Pods run does not stand in its templates alone.
+            ("system:serviceaccount:ray-system:kuberay-operator", "ray.io/v1", "RayCluster", true, false),
         ] {
             let metadata = format!(
                 r#"{{"ownerReferences":[{{"apiVersion":"{api_version}","kind":"{kind}","controller":{controller}}}]}}"#
@@ -233,13 +235,13 @@ mod tests {
         assert_eq!(
             told(
                 "[{group: X, versions: [], kind: '', template: a}, \
-                 {group: a.io, versions: [v1], kind: A, resource: A, creators: x, owner: B, templates: \
+                 {group: a.io, versions: [v1], kind: A, resource: A, creators: x, owner: B, stamps: 1, templates: \
                  [spec..a, 3, {path: spec.b}, {path: spec.c, form: jobs}]}]"
             )
             .lines()
             .collect::<Vec<_>>(),
             [
-                r#"row 1 (""): there is no field "template"; the fields are group, versions, kind, resource, templates, creators, owner"#,
+                r#"row 1 (""): there is no field "template"; the fields are group, versions, kind, resource, templates, creators, owner, stamps"#,
                 r#"row 1 (""): group is an API group, such as batch or ray.io, or "" for the core group"#,
                 r#"row 1 (""): versions are one or more API versions, such as [v1]"#,
                 r#"row 1 (""): kind is the name of a kind, such as Job"#,
@@ -251,6 +253,7 @@ mod tests {
                 r#"row 2 ("A"): templates, "spec.c": form is one of template, override, metadata, argo"#,
                 r#"row 2 ("A"): creators are user names of accounts"#,
                 r#"row 2 ("A"): owner is a group and a kind, such as {group: batch, kind: Job}"#,
+                r#"row 2 ("A"): stamps is true or false"#,
             ]
         );
         for (text, words) in [

@@ -10,7 +10,7 @@ use crate::key::is_dns_label;
 use crate::text::quoted;
 
 /// The fields of a row.
-const FIELDS: [&str; 7] = ["group", "versions", "kind", "resource", "templates", "creators", "owner"];
+const FIELDS: [&str; 8] = ["group", "versions", "kind", "resource", "templates", "creators", "owner", "stamps"];
 
 /// Reads a list of rows.
 pub(super) fn rows(text: &str) -> Result<Vec<Row>, TableError> {
@@ -78,6 +78,7 @@ impl Reader<'_> {
             templates: reader.templates(),
             creators: reader.list("creators", false, "user names of accounts", |name| !name.is_empty()),
             owner: reader.owner(),
+            stamps: reader.stamps(),
         };
         (faults.len() == before).then_some(row)
     }
@@ -161,6 +162,14 @@ impl Reader<'_> {
             self.fault(&format!("templates, {}: form is one of template, override, metadata, argo", quoted(path)));
         }
         Some(TemplateColumn { path: parsed.ok()?, form: form.ok()? })
+    }
+
+    fn stamps(&mut self) -> bool {
+        let written = self.row.get("stamps").unwrap_or(&Value::Bool(true));
+        written.as_bool().unwrap_or_else(|| {
+            self.fault("stamps is true or false");
+            false
+        })
     }
 
     fn owner(&mut self) -> Option<Owner> {
