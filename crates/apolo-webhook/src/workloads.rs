@@ -11,6 +11,7 @@ use apolo_core::stamp::Stamp;
 use apolo_core::targets::Targets;
 use apolo_core::text::expected;
 use apolo_core::workload::{Editor, Form, FormError, StampError, Template, Workload};
+use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -107,13 +108,13 @@ impl Submission<'_> {
             Err(error) => return Ok(Verdict::Refused(error.to_string())),
         };
         Ok(in_time("the workload may use secrets of other owners", async {
-            let mut refusals = Vec::new();
             let each = stamps.iter().map(|it| it.stamp.as_ref()).chain(std::iter::repeat(None));
             // Where neither the launcher nor the account is known, the Pods are decided when they come.
             let known = |template: &&Template<'_>| self.is_stamped || template.form == Form::Template;
-            for (template, stamp) in workload.templates.iter().zip(each).filter(|(template, _)| known(template)) {
-                refusals.extend(self.refusals(template, stamp).await?);
-            }
+            let templates = workload.templates.iter().zip(each).filter(|(template, _)| known(template));
+            // Side by side, so that what several ask for is asked about once.
+            let asked = templates.map(|(template, stamp)| self.refusals(template, stamp));
+            let refusals: Vec<String> = try_join_all(asked).await?.concat();
             Ok(if !refusals.is_empty() {
                 refused(refusals)
             } else if patch.is_empty() {
