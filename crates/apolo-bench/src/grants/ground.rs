@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use apolo_tests::control_plane::ControlPlane;
 use apolo_tests::controller::Controller;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -15,8 +16,8 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::flight::{WIDTH, fly};
-use super::objects::BARE_LABEL;
-use super::objects::{PERSON, grant};
+
+use super::objects::{BARE_LABEL, PERSON, grant};
 use crate::usage::Usage;
 
 /// The namespace of the release. No grant acts there: what is in it is for the bare writes.
@@ -48,6 +49,10 @@ impl Ground {
         let control_plane = ControlPlane::open(folder)?;
         control_plane.install_kinds().await?;
         let client = control_plane.admin().await?;
+        // So that grants can be written bare where the controller leaves them alone.
+        let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
+        bindings.delete("apolo-secrets-grants", &DeleteParams::default()).await.context("opening our namespace")?;
+        control_plane.policies_hold().await?;
         let api_server = Usage::of_program(&control_plane.bin().join("kube-apiserver"))?;
         Ok(Self { control_plane, client, api_server })
     }
