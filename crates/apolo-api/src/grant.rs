@@ -1,5 +1,6 @@
 //! SecretGrant: these secrets, at this access, to these subjects, for use in these namespaces, until then.
 
+mod essential;
 mod status;
 mod widening;
 
@@ -9,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use self::essential::essential;
 pub use self::status::{READY, Reason, SecretGrantStatus};
 use crate::access::Access;
 use crate::checks;

@@ -8,8 +8,7 @@ mod namespace;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use apolo_api::grant::SecretGrant;
-use apolo_core::names::{GRANTED_BY, GRANTED_VIA};
+use apolo_api::grant::{SecretGrant, essential};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::error_boundary::InvalidObject;
 
@@ -222,25 +221,10 @@ fn asked(metadata: &ObjectMeta) -> impl PartialEq + use<'_> {
     (metadata.generation, &metadata.deletion_timestamp, metadata.annotations.iter().flatten().collect::<Vec<_>>())
 }
 
-/// What matters of a grant's metadata. All else may be many times larger than the grant, such as kubectl's own copy of it.
-fn essential(metadata: ObjectMeta) -> ObjectMeta {
-    let is_ours = |name: &str| [GRANTED_BY, GRANTED_VIA].contains(&name);
-    ObjectMeta {
-        annotations: metadata.annotations.map(|all| all.into_iter().filter(|(name, _)| is_ours(name)).collect()),
-        creation_timestamp: metadata.creation_timestamp,
-        deletion_timestamp: metadata.deletion_timestamp,
-        generation: metadata.generation,
-        name: metadata.name,
-        namespace: metadata.namespace,
-        resource_version: metadata.resource_version,
-        uid: metadata.uid,
-        ..ObjectMeta::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use apolo_core::names::{GRANTED_BY, GRANTED_VIA};
     use serde_json::json;
 
     fn grant(name: &str, version: u32, via: &str) -> Known {
@@ -276,29 +260,6 @@ mod tests {
         assert_eq!(store.see(&GrantKey::new("alice", "b")).ancestors.readable.len(), 1);
         assert_eq!(names(store.remove_grant(&GrantKey::new("alice", "a"))), ["a", "b"]);
         assert!(store.see(&GrantKey::new("alice", "b")).ancestors.readable.is_empty());
-    }
-
-    #[test]
-    fn of_the_metadata_of_a_grant_only_what_matters_is_kept() {
-        let essential = json!({
-            "name": "a", "namespace": "alice", "uid": "7", "resourceVersion": "3", "generation": 2,
-            "creationTimestamp": "2026-11-25T00:00:00Z", "deletionTimestamp": "2026-11-26T00:00:00Z",
-            "annotations": {GRANTED_BY: "bob", GRANTED_VIA: "8 bob"},
-        });
-        let mut whole = essential.clone();
-        whole["annotations"]["secrets.apolo.us/note"] = json!("as large as it likes");
-        whole["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!("{}");
-        whole["labels"] = json!({"a": "b"});
-        whole["finalizers"] = json!(["example.com/a"]);
-        whole["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "9"}]);
-        whole["managedFields"] = json!([{"manager": "kubectl"}]);
-        let metadata: ObjectMeta = serde_json::from_value(whole).unwrap();
-        let spec = json!({"secrets": ["one"], "subjects": [{"kind": "User", "name": "bob"}]});
-        let mut grant: SecretGrant = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
-        grant.metadata = metadata.clone();
-        for known in [Known::of(Ok(grant)), Known::of(Err(InvalidObject { error: "why".into(), metadata }))] {
-            assert_eq!(serde_json::to_value(known.metadata()).unwrap(), essential);
-        }
     }
 
     #[test]

@@ -4,13 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use apolo_api::access::Access;
-use apolo_api::grant::SecretGrant;
+use apolo_api::grant::{SecretGrant, essential};
 use apolo_api::lineage::{self, Via, is_live};
-use apolo_core::names::GRANTED_VIA;
 use apolo_core::requester::Requester;
 use apolo_core::subject::Subject;
 use apolo_runtime::watch::{News, follow};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
@@ -78,18 +76,6 @@ pub struct Use<'a> {
     pub key: &'a str,
     /// Where it is to be used.
     pub namespace: &'a str,
-}
-
-/// What decides of the metadata. All else may be many times larger than the grant, such as kubectl's own copy of it.
-fn essential(metadata: ObjectMeta) -> ObjectMeta {
-    ObjectMeta {
-        annotations: metadata.annotations.map(|all| all.into_iter().filter(|(name, _)| name == GRANTED_VIA).collect()),
-        deletion_timestamp: metadata.deletion_timestamp,
-        name: metadata.name,
-        namespace: metadata.namespace,
-        uid: metadata.uid,
-        ..ObjectMeta::default()
-    }
 }
 
 impl Known {
