@@ -62,6 +62,12 @@ impl Scene {
         )
     }
 
+    /// Alice's grant `bobs`: of her secret, for bob, in his namespace.
+    async fn share_with_bob(&self) -> anyhow::Result<()> {
+        let fields = json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [self.bobs.name]});
+        Ok(self.alice.share("bobs", &fields).await?)
+    }
+
     async fn refused(&self, who: &Client, object: &Value) -> anyhow::Result<String> {
         match self.bobs.create_as(who, object).await.err().with_context(|| format!("allowed: {object}"))? {
             namespace::Error::Create { source: kube::Error::Api(status), .. } => {
@@ -190,10 +196,7 @@ async fn who_may_do_everything_lends_nothing_to_whose_manifests_he_applies() -> 
         // A stamp that a manifest brings along is not believed.
         let mut forged = scene.template();
         forged["metadata"]["annotations"][BY] = json!("bob");
-        scene
-            .alice
-            .share("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [scene.bobs.name]}))
-            .await?;
+        scene.share_with_bob().await?;
         scene.allowed(&scene.bob, &objects::pod("of-bob-himself", &scene.template())).await?;
         for object in [objects::pod("forged", &forged), objects::job("forged-job", &forged)] {
             let said = scene.refused(admin, &object).await?;
@@ -207,10 +210,7 @@ async fn who_may_do_everything_lends_nothing_to_whose_manifests_he_applies() -> 
 #[tokio::test]
 async fn what_was_withdrawn_since_the_submission_is_refused_when_the_pod_comes() -> anyhow::Result<()> {
     with_scene(async |scene| {
-        scene
-            .alice
-            .share("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [scene.bobs.name]}))
-            .await?;
+        scene.share_with_bob().await?;
         let mut job = objects::job("waits", &scene.template());
         job["spec"]["suspend"] = json!(true);
         scene.allowed(&scene.bob, &job).await?;
@@ -239,10 +239,7 @@ async fn what_was_withdrawn_since_the_submission_is_refused_when_the_pod_comes()
 async fn whoever_changes_what_runs_has_launched_it() -> anyhow::Result<()> {
     with_scene(async |scene| {
         let carol = scene.bobs.person("carol").await?;
-        scene
-            .alice
-            .share("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [scene.bobs.name]}))
-            .await?;
+        scene.share_with_bob().await?;
         let mut deployment = objects::deployment("deployment", &scene.template());
         deployment["spec"]["replicas"] = json!(0);
         scene.allowed(&scene.bob, &deployment).await?;
@@ -286,10 +283,7 @@ async fn who_decides_where_a_job_runs_has_not_launched_it() -> anyhow::Result<()
     with_scene(async |scene| {
         let kueue = "system:serviceaccount:kueue-system:kueue-controller-manager";
         let (kueue, carol) = (scene.bobs.person(kueue).await?, scene.bobs.person("carol").await?);
-        scene
-            .alice
-            .share("bobs", &json!({"subjects": [{"kind": "User", "name": "bob"}], "namespaces": [scene.bobs.name]}))
-            .await?;
+        scene.share_with_bob().await?;
         let mut job = objects::job("waits", &scene.template());
         job["spec"]["suspend"] = json!(true);
         scene.allowed(&scene.bob, &job).await?;
