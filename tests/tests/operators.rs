@@ -9,10 +9,11 @@ use apolo_tests::{
     namespace::{Namespace, with_namespace},
     objects,
 };
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, Client, ResourceExt,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    core::GroupVersionKind,
 };
 use serde_json::{Value, json};
 
@@ -137,6 +138,60 @@ async fn what_others_made_in_its_name_a_controller_launches_for_nobody() -> anyh
             Ok(())
         })
         .await
+    })
+    .await
+}
+
+/// An object of some kind around a Pod template, by name.
+type Around = fn(&str, &Value) -> Value;
+
+fn replication_controller(name: &str, template: &Value) -> Value {
+    let mut controller = objects::replica_set(name, template);
+    controller["apiVersion"] = json!("v1");
+    controller["kind"] = json!("ReplicationController");
+    controller["spec"]["selector"] = json!({"app": name});
+    controller
+}
+
+/// What is being deleted is held up by nobody, so nothing may come of a template that somebody changes in it.
+#[tokio::test]
+async fn no_controller_makes_pods_for_what_is_being_deleted() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let scaled = (json!({"replicas": 0}), json!({"replicas": 1}));
+        let suspended = (json!({"suspend": true}), json!({"suspend": false}));
+        let kinds: [(Around, _); 5] = [
+            (replication_controller, &scaled),
+            (objects::replica_set, &scaled),
+            (objects::deployment, &scaled),
+            (objects::stateful_set, &scaled),
+            (objects::job, &suspended),
+        ];
+        for (number, (object, (rests, goes_on))) in kinds.into_iter().enumerate() {
+            let (gone, twin) = (format!("gone-{number}"), format!("twin-{number}"));
+            // Both are told to go on, first the one that is being deleted.
+            for name in [&gone, &twin] {
+                let mut object = object(name, &objects::template(&[]));
+                object["metadata"]["finalizers"] = json!(["example.com/stay"]);
+                if let (Some(spec), Some(rests)) = (object["spec"].as_object_mut(), rests.as_object()) {
+                    spec.extend(rests.clone());
+                }
+                let made = ns.create(&object).await?;
+                let kind = GroupVersionKind::try_from(made.types.as_ref().context("no kind")?)?;
+                let api =
+                    Api::<DynamicObject>::namespaced_with(ns.client.clone(), &ns.name, &ApiResource::from_gvk(&kind));
+                if *name == gone {
+                    api.delete(name, &DeleteParams::background()).await?;
+                }
+                let patch = Patch::Merge(json!({"spec": goes_on}));
+                api.patch(name, &PatchParams::default(), &patch)
+                    .await
+                    .with_context(|| format!("{} goes on", kind.kind))?;
+            }
+            ns.pod_of(&twin).await?;
+            let pods = ns.api::<Pod>().list(&ListParams::default().labels(&format!("app={gone}"))).await?;
+            ensure!(pods.items.is_empty(), "a Pod was made for {gone}, which is being deleted");
+        }
+        Ok(())
     })
     .await
 }
