@@ -96,13 +96,13 @@ fn print_questions(measured: &Measured) {
     let rows = [
         row(["shared less typical", "ms", "CPU API server, ms", "ours, µs"]),
         line(
-            "bob's: four questions, two of each identity",
+            "bob's, who may: whether he may use it",
             measured.added(&ours, &typical).to_string(),
             cpu(&ours, &typical),
         ),
         line("  of which not by its other patch", alone.to_string(), Default::default()),
         line(
-            "launched by its own account: two questions",
+            "launched by its own account, which may",
             measured.added("account shared", "account typical").to_string(),
             cpu("account shared", "account typical"),
         ),
