@@ -17,3 +17,4 @@ pub mod status;
 pub mod telemetry;
 pub mod timestamp;
 pub mod watch;
+pub mod workloads;

@@ -1,14 +1,13 @@
 //! `apolo-secrets webhook`: its arguments, and the process from start to drain.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Context;
 use apolo_api::access::Access;
 use apolo_core::key::is_dns_label;
-use apolo_core::workload::Table;
 use apolo_runtime::certificate::{Certificate, CertificateMetrics, Files};
 use apolo_runtime::client::client;
 use apolo_runtime::limits::Limits;
@@ -18,6 +17,7 @@ use apolo_runtime::serve::{Server, ServerMetrics, listen};
 use apolo_runtime::signal;
 use apolo_runtime::telemetry::metrics::Metrics;
 use apolo_runtime::telemetry::probes::{self, ProbesAddress};
+use apolo_runtime::workloads::table;
 use clap::Args;
 use tokio::net::TcpListener;
 
@@ -122,13 +122,6 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
-}
-
-fn table(own: Option<&Path>) -> anyhow::Result<Table> {
-    let shipped = Table::shipped()?;
-    let Some(file) = own else { return Ok(shipped) };
-    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    shipped.with_own(&text).with_context(|| format!("reading the rows of {}", file.display()))
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
