@@ -5,7 +5,7 @@
 
 mod writes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::desired::{Desired, Observed, Terms, desired, name_conflict, role_name
 use crate::events::{Events, News};
 use crate::key::GrantKey;
 use crate::owned;
-use crate::store::{Ancestors, Known, Seen, Store};
+use crate::store::{Ancestors, Known, Seen, Store, Woken};
 use writes::Failure;
 
 /// When a name that belongs to somebody else is tried again: nobody tells us when it is free.
@@ -46,8 +46,8 @@ pub struct Outcome {
     pub changed: bool,
     /// When it is to be looked at again, whatever happens.
     pub wake: Option<Timestamp>,
-    /// Which others are to be looked at because of this.
-    pub others: BTreeSet<GrantKey>,
+    /// What is to be looked at because of this.
+    pub woken: Woken,
     /// Whether its status is still to be written.
     pub words: bool,
 }
@@ -95,7 +95,7 @@ impl Grants {
                 outcome.words = true;
                 return Ok(outcome);
             }
-            outcome.changed |= self.tell(key, &grant, status, &mut outcome.others).await?;
+            outcome.changed |= self.tell(key, &grant, status, &mut outcome.woken).await?;
         }
         Ok(outcome)
     }
@@ -130,11 +130,11 @@ impl Grants {
         key: &GrantKey,
         grant: &SecretGrant,
         status: &SecretGrantStatus,
-        others: &mut BTreeSet<GrantKey>,
+        woken: &mut Woken,
     ) -> Result<bool, ApplyError> {
         let uid = grant.uid().unwrap_or_default();
         if let Some(stored) = self.writer.status(key, &uid, status).await? {
-            others.extend(self.store.put_answer(grant, stored));
+            woken.extend(self.store.put_answer(grant, stored));
         }
         let reason = |status: &SecretGrantStatus| {
             status.conditions.iter().find(|it| it.type_ == READY).map(|it| (it.reason.clone(), it.message.clone()))

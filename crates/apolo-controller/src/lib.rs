@@ -13,6 +13,7 @@ pub mod events;
 pub mod excess;
 pub mod grants;
 pub mod key;
+pub mod lane;
 pub mod leader;
 pub mod metrics;
 pub mod owned;

@@ -1,54 +1,83 @@
-//! Which grants are to be looked at, and when: each once, however often it is asked for, and never twice at the same time.
+//! What is to be looked at, and when: each once, however often it is asked for, and never twice at the same time.
 //!
-//! Those of which only the status is still to be written wait behind all that are due: access comes before words.
+//! Grants of which only the status is still to be written wait behind all that are due: access comes before words.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::key::GrantKey;
+use crate::store::Woken;
 
 /// How many grants are handed out before one whose status waits, so that words come also while grants never end.
 const BEFORE_WORDS: u32 = 7;
 
-/// The grants that wait.
+/// All that waits.
 #[derive(Debug, Default)]
-pub struct Queue {
-    state: Mutex<State>,
+pub struct Queues {
+    /// The grants.
+    pub grants: Queue<GrantKey>,
+    /// The namespaces in which shared secrets are used, for what is delivered there.
+    pub destinations: Queue<String>,
+    /// The namespaces, for their catalogs.
+    pub catalogs: Queue<String>,
+}
+
+impl Queues {
+    /// All of this is to be looked at, now.
+    pub fn wake(&self, woken: Woken) {
+        woken.grants.into_iter().for_each(|key| self.grants.wake(key));
+        woken.destinations.into_iter().for_each(|namespace| self.destinations.wake(namespace));
+        woken.catalogs.into_iter().for_each(|namespace| self.catalogs.wake(namespace));
+    }
+}
+
+/// What waits of one sort.
+#[derive(Debug)]
+pub struct Queue<K> {
+    state: Mutex<State<K>>,
     changed: Notify,
 }
 
-/// A grant that is to be looked at now. It is not handed out again before [`Queue::done`].
+/// What is to be looked at now. It is not handed out again before [`Queue::done`].
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct Job<K> {
     /// Which.
-    pub key: GrantKey,
+    pub key: K,
     /// Since when it has been due.
     pub since: Instant,
     /// Whether only its status was still to be written.
     pub words: bool,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    due: BTreeSet<(Instant, GrantKey)>,
-    at: HashMap<GrantKey, Instant>,
-    running: HashSet<GrantKey>,
-    words: BTreeSet<(Instant, GrantKey)>,
+#[derive(Debug)]
+struct State<K> {
+    due: BTreeSet<(Instant, K)>,
+    at: HashMap<K, Instant>,
+    running: HashSet<K>,
+    words: BTreeSet<(Instant, K)>,
     /// How many were handed out since the last whose status waited.
     since_words: u32,
 }
 
-impl Queue {
-    /// A grant is to be looked at, now.
-    pub fn wake(&self, key: GrantKey) {
+impl<K> Default for Queue<K> {
+    fn default() -> Self {
+        let (due, at, running, words) = (BTreeSet::new(), HashMap::new(), HashSet::new(), BTreeSet::new());
+        Self { state: Mutex::new(State { due, at, running, words, since_words: 0 }), changed: Notify::default() }
+    }
+}
+
+impl<K: Clone + Ord + Hash> Queue<K> {
+    /// It is to be looked at, now.
+    pub fn wake(&self, key: K) {
         self.wake_at(key, Instant::now());
     }
 
-    /// A grant is to be looked at, at `at`, or sooner if that was asked for before.
-    pub fn wake_at(&self, key: GrantKey, at: Instant) {
+    /// It is to be looked at, at `at`, or sooner if that was asked for before.
+    pub fn wake_at(&self, key: K, at: Instant) {
         let mut state = self.lock();
         match state.at.get(&key).copied() {
             Some(sooner) if sooner <= at => return,
@@ -63,20 +92,20 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// The status of a grant is to be written when no grant is due.
-    pub fn wake_for_words(&self, key: GrantKey) {
+    /// Its status is to be written when nothing is due.
+    pub fn wake_for_words(&self, key: K) {
         self.lock().words.insert((Instant::now(), key));
         self.changed.notify_one();
     }
 
-    /// Whether grants are due that are not being looked at.
+    /// Whether there are due ones that are not being looked at.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.lock().due.first().is_some_and(|(at, _)| *at <= Instant::now())
     }
 
-    /// The next grant that is due. Only one may wait here at a time.
-    pub async fn take(&self) -> Job {
+    /// The next that is due. Only one may wait here at a time.
+    pub async fn take(&self) -> Job<K> {
         loop {
             let changed = self.changed.notified();
             let next = self.lock().take(Instant::now());
@@ -93,8 +122,8 @@ impl Queue {
         }
     }
 
-    /// A grant that was taken has been looked at.
-    pub fn done(&self, key: &GrantKey) {
+    /// One that was taken has been looked at.
+    pub fn done(&self, key: &K) {
         self.lock().running.remove(key);
         self.changed.notify_one();
     }
@@ -107,14 +136,14 @@ impl Queue {
         state.running.len() + state.words.len() + state.due.iter().take_while(|(at, _)| *at <= now).count()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<K: Clone + Ord + Hash> State<K> {
     /// A job that is due; otherwise when there will be one, if nothing changes.
-    fn take(&mut self, now: Instant) -> Result<Job, Option<Instant>> {
+    fn take(&mut self, now: Instant) -> Result<Job<K>, Option<Instant>> {
         let next = self.free(&self.due);
         let is_due = next.as_ref().is_some_and(|(since, _)| *since <= now);
         let words = if is_due && self.since_words < BEFORE_WORDS { None } else { self.free(&self.words) };
@@ -136,7 +165,7 @@ impl State {
     }
 
     /// The first that is not being looked at.
-    fn free(&self, waiting: &BTreeSet<(Instant, GrantKey)>) -> Option<(Instant, GrantKey)> {
+    fn free(&self, waiting: &BTreeSet<(Instant, K)>) -> Option<(Instant, K)> {
         waiting.iter().find(|(_, key)| !self.running.contains(key)).cloned()
     }
 }

@@ -1,6 +1,7 @@
 //! `apolo-secrets controller`: its arguments, and the process from start to the end of its lease.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,7 @@ use apolo_runtime::serve::listen;
 use apolo_runtime::signal;
 use apolo_runtime::telemetry::metrics::Metrics;
 use apolo_runtime::telemetry::probes::{self, ProbesAddress};
+use apolo_runtime::workloads;
 use clap::Args;
 use tokio::time::interval;
 
@@ -20,10 +22,11 @@ use crate::apply::Writer;
 use crate::desired::Terms;
 use crate::events::Events;
 use crate::grants::Grants;
+use crate::lane::Failures;
 use crate::leader::Candidate;
 use crate::metrics::ControllerMetrics;
-use crate::queue::Queue;
-use crate::store::Store;
+use crate::queue::Queues;
+use crate::store::{Reader, Store};
 use crate::watch::Watches;
 use crate::work::Work;
 
@@ -55,6 +58,10 @@ pub struct ControllerArgs {
     #[arg(long, env = "APOLO_MAX_ACCESS", default_value = "Manage", value_parser = Access::parse, value_name = "ACCESS")]
     pub max_access: Access,
 
+    /// File with rows of your own for the workload table, in YAML: the same that the webhook has.
+    #[arg(long, env = "APOLO_WORKLOADS", value_name = "FILE")]
+    pub workloads: Option<PathBuf>,
+
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub probes: ProbesAddress,
@@ -77,12 +84,13 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     let counts = ControllerMetrics::register(metrics.registry());
     let address = args.probes.metrics_bind_address;
     let probes = listen(address).with_context(|| format!("binding {address}"))?;
+    let table = workloads::table(args.workloads.as_deref())?;
     let client = client().await?;
     let identity = identity();
     tracing::info!(metrics_address = %probes.local_addr()?, identity, version, "serving");
 
     let store = Arc::new(Store::default());
-    let queue = Arc::new(Queue::default());
+    let queues = Arc::new(Queues::default());
     let excluded = vec![KUBE_SYSTEM.to_owned(), args.own_namespace.clone()];
     let lease_namespace = args.lease_namespace.unwrap_or(args.own_namespace);
     let mut candidate = Candidate::new(client.clone(), &lease_namespace, &args.lease_name, identity.clone());
@@ -91,26 +99,32 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     let work = Arc::new(Work {
         grants: Grants {
             store: Arc::clone(&store),
-            terms: Terms { cluster_name: args.cluster_name, max_access: args.max_access },
+            terms: Terms { cluster_name: args.cluster_name.clone(), max_access: args.max_access },
             writer: Writer::new(client.clone(), held.clone(), counts.clone()),
             events,
             unreadable: Mutex::new(BTreeMap::new()),
         },
-        queue: Arc::clone(&queue),
+        queues: Arc::clone(&queues),
         held: held.clone(),
         metrics: counts.clone(),
         client: client.clone(),
         excluded: excluded.clone(),
-        failures: Mutex::new(HashMap::new()),
+        failures: Failures::default(),
     });
-    let watches =
-        Watches { client, store: Arc::clone(&store), queue: Arc::clone(&queue), metrics: counts.clone(), excluded };
+    let watches = Watches {
+        client,
+        store: Arc::clone(&store),
+        queues: Arc::clone(&queues),
+        reader: Reader { cluster_name: args.cluster_name, table },
+        metrics: counts.clone(),
+        excluded,
+    };
     let readiness = readiness(&store);
     let counting = async {
         let mut tick = interval(COUNT);
         loop {
             tick.tick().await;
-            counts.stands(queue.length(), store.unreadable(), held.check().is_ok());
+            counts.stands(queues.grants.length(), store.unreadable(), held.check().is_ok());
         }
     };
     let terms = candidate.terms();

@@ -1,11 +1,18 @@
-//! What is known: grants, Roles and RoleBindings of ours, and the names of Secrets, as the watches and our own writes told them.
+//! What is known: grants, Roles and RoleBindings of ours, the metadata of Secrets, and the Pods that use shared ones, as the watches
+//! and our own writes told them.
 //!
 //! An object that was written is kept at once, from the answer: when the watch tells of it, nothing has changed, and nobody has
 //! to look again. Older news never replaces newer.
 
+mod deliveries;
+mod destination;
 mod namespace;
+mod pod;
+mod secret;
+mod secrets;
+mod woken;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apolo_api::grant::{SecretGrant, essential};
@@ -14,9 +21,14 @@ use kube::core::error_boundary::InvalidObject;
 
 use crate::key::GrantKey;
 use crate::owned::{self, Owned};
+use destination::Object;
 use namespace::Namespace;
 
+pub use deliveries::{Destination, Granting};
 pub use namespace::{Ancestors, Known, Seen};
+pub use pod::{Asked, KnownPod, Party, Reader, SharingPod};
+pub use secret::{Kept, KnownCopy, KnownSecret};
+pub use woken::Woken;
 
 /// Role or RoleBinding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::IntoStaticStr, strum::Display)]
@@ -36,8 +48,12 @@ pub enum Source {
     Roles,
     /// RoleBindings with our label.
     RoleBindings,
-    /// The names of Secrets.
-    Secrets,
+    /// The metadata of Secrets of the type Opaque, the copies among them.
+    OpaqueSecrets,
+    /// The metadata of other Secrets.
+    OtherSecrets,
+    /// Pods that use shared secrets.
+    Pods,
 }
 
 /// What is known. Each function that changes it tells which grants are to be looked at because of that.
@@ -47,6 +63,10 @@ pub struct Store(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     namespaces: HashMap<String, Namespace>,
+    /// By each Secret the namespaces whose Pods use it, and by how many parties of them.
+    used: HashMap<Object, BTreeMap<String, usize>>,
+    /// By each namespace the grants that open it.
+    opened: HashMap<String, BTreeSet<GrantKey>>,
     complete: HashSet<Source>,
 }
 
@@ -58,55 +78,52 @@ impl Store {
     }
 
     /// A grant as it is now.
-    pub fn put_grant(&self, known: Known) -> BTreeSet<GrantKey> {
-        let Some(key) = known.key() else { return BTreeSet::new() };
-        let mut state = self.lock();
-        let namespace = state.namespaces.entry(key.namespace.clone()).or_default();
-        namespace.put_grant(&key, Some(known))
+    pub fn put_grant(&self, known: Known) -> Woken {
+        let Some(key) = known.key() else { return Woken::default() };
+        self.lock().put_grant(&key, Some(known))
     }
 
     /// The grant that was looked at, as the API server answered when its status was written. Itself it is to be looked at again
     /// only if it is not the one any more that was looked at: of that the watch tells nothing new.
-    pub fn put_answer(&self, looked_at: &SecretGrant, answer: SecretGrant) -> BTreeSet<GrantKey> {
+    pub fn put_answer(&self, looked_at: &SecretGrant, answer: SecretGrant) -> Woken {
         let answer = Known::of(Ok(answer));
-        let Some(key) = answer.key() else { return BTreeSet::new() };
+        let Some(key) = answer.key() else { return Woken::default() };
         let is_the_same = asked(answer.metadata()) == asked(&looked_at.metadata);
         let mut woken = self.put_grant(answer);
         if is_the_same {
-            woken.remove(&key);
+            woken.grants.remove(&key);
         } else {
-            woken.insert(key);
+            woken.grants.insert(key);
         }
         woken
     }
 
     /// A grant has gone.
-    pub fn remove_grant(&self, key: &GrantKey) -> BTreeSet<GrantKey> {
-        let mut state = self.lock();
-        state.namespaces.get_mut(&key.namespace).map(|it| it.put_grant(key, None)).unwrap_or_default()
+    pub fn remove_grant(&self, key: &GrantKey) -> Woken {
+        self.lock().put_grant(key, None)
     }
 
     /// A Role or RoleBinding as it is now.
-    pub fn put_owned(&self, kind: Kind, key: &GrantKey, owned: Owned) -> BTreeSet<GrantKey> {
+    pub fn put_owned(&self, kind: Kind, key: &GrantKey, owned: Owned) -> Woken {
         let mut state = self.lock();
         let all = state.namespaces.entry(key.namespace.clone()).or_default().owned(kind);
         if all.get(&key.name).is_some_and(|known| known.version >= owned.version) {
-            return BTreeSet::new();
+            return Woken::default();
         }
         all.insert(key.name.clone(), owned);
-        BTreeSet::from([key.clone()])
+        state.given(key)
     }
 
     /// A Role or RoleBinding has gone; a later one of its name stays.
-    pub fn remove_owned(&self, kind: Kind, key: &GrantKey, uid: &str) -> BTreeSet<GrantKey> {
+    pub fn remove_owned(&self, kind: Kind, key: &GrantKey, uid: &str) -> Woken {
         let mut state = self.lock();
-        let Some(namespace) = state.namespaces.get_mut(&key.namespace) else { return BTreeSet::new() };
+        let Some(namespace) = state.namespaces.get_mut(&key.namespace) else { return Woken::default() };
         let all = namespace.owned(kind);
         if all.get(&key.name).is_none_or(|known| known.uid != uid) {
-            return BTreeSet::new();
+            return Woken::default();
         }
         all.remove(&key.name);
-        BTreeSet::from([key.clone()])
+        state.given(key)
     }
 
     /// The Roles or RoleBindings that are known.
@@ -119,25 +136,14 @@ impl Store {
         each.collect()
     }
 
-    /// A Secret is there, or has gone.
-    pub fn set_secret(&self, namespace: &str, name: &str, is_there: bool) -> BTreeSet<GrantKey> {
-        let mut state = self.lock();
-        let known = state.namespaces.entry(namespace.to_owned()).or_default();
-        let changed = if is_there { known.secrets.insert(name.to_owned()) } else { known.secrets.remove(name) };
-        if changed {
-            known.naming(name).map(|grant| GrantKey::new(namespace, grant)).collect()
-        } else {
-            BTreeSet::new()
-        }
-    }
-
     /// All grants have been told anew: others are not there.
     pub fn replace_grants(&self, grants: Vec<Known>) {
         let mut state = self.lock();
         state.namespaces.values_mut().for_each(Namespace::forget_grants);
+        state.opened.clear();
         for known in grants {
             let Some(key) = known.key() else { continue };
-            state.namespaces.entry(key.namespace.clone()).or_default().put_grant(&key, Some(known));
+            state.put_grant(&key, Some(known));
         }
         state.complete.insert(Source::SecretGrants);
     }
@@ -152,25 +158,22 @@ impl Store {
         state.complete.insert(if kind == Kind::Role { Source::Roles } else { Source::RoleBindings });
     }
 
-    /// All Secrets have been told anew, by namespace and name: others are not there.
-    pub fn replace_secrets(&self, all: Vec<(String, String)>) {
-        let mut state = self.lock();
-        state.namespaces.values_mut().for_each(|namespace| namespace.secrets.clear());
-        for (namespace, name) in all {
-            state.namespaces.entry(namespace).or_default().secrets.insert(name);
-        }
-        state.complete.insert(Source::Secrets);
-    }
-
     /// All grants that are known, and all of which there is a Role or RoleBinding.
     #[must_use]
     pub fn all(&self) -> BTreeSet<GrantKey> {
+        self.lock().grants()
+    }
+
+    /// All that is known.
+    #[must_use]
+    pub fn everything(&self) -> Woken {
         let state = self.lock();
-        let each = state
-            .namespaces
-            .iter()
-            .flat_map(|(name, namespace)| namespace.names().map(move |grant| GrantKey::new(name, grant)));
-        each.collect()
+        let destinations = state.namespaces.iter().filter(|(_, it)| !it.destination.is_empty());
+        Woken {
+            destinations: destinations.map(|(name, _)| name.clone()).collect(),
+            catalogs: state.namespaces.keys().chain(state.opened.keys()).cloned().collect(),
+            grants: state.grants(),
+        }
     }
 
     /// How many grants cannot be read.
@@ -188,6 +191,80 @@ impl Store {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Puts a grant in the place of what is known, or takes it away. Tells what this is about: itself, those that came from it and
+    /// those that it came from; and where these are used, and told.
+    fn put_grant(&mut self, key: &GrantKey, known: Option<Known>) -> Woken {
+        if known.is_none() && !self.namespaces.contains_key(&key.namespace) {
+            return Woken::default();
+        }
+        let namespace = self.namespaces.entry(key.namespace.clone()).or_default();
+        let before = namespace.grant(&key.name).cloned();
+        let put = namespace.put_grant(key, known);
+        let after = namespace.grant(&key.name).cloned();
+        let mut woken = Woken { grants: put.woken, ..Woken::default() };
+        if put.concerns_others {
+            before.iter().for_each(|before| self.open(key, before, false));
+            after.iter().for_each(|after| self.open(key, after, true));
+            before.iter().for_each(|before| self.concern(&key.namespace, before, &mut woken));
+            for key in woken.grants.clone() {
+                let known =
+                    self.namespaces.get(&key.namespace).and_then(|namespace| namespace.grant(&key.name)).cloned();
+                known.iter().for_each(|known| self.concern(&key.namespace, known, &mut woken));
+            }
+        }
+        woken
+    }
+
+    /// Where the secrets of a grant are used, and where it is told of.
+    fn concern(&self, owner: &str, known: &Known, woken: &mut Woken) {
+        let Known::Grant(grant) = known else { return };
+        woken.destinations.extend(self.users(owner, grant));
+        woken.catalogs.insert(owner.to_owned());
+        woken.catalogs.extend(grant.spec.destinations().into_iter().map(str::to_owned));
+    }
+
+    /// The namespaces whose Pods use the secrets of a grant.
+    fn users(&self, owner: &str, grant: &SecretGrant) -> BTreeSet<String> {
+        let objects = namespace::objects(grant).map(|object| (owner.to_owned(), object));
+        let users = objects.filter_map(|object| self.used.get(&object));
+        users.flat_map(|users| users.keys().cloned()).collect()
+    }
+
+    /// What a grant gives, or gives no more, has been written.
+    fn given(&self, key: &GrantKey) -> Woken {
+        let known = self.namespaces.get(&key.namespace).and_then(|namespace| namespace.grant(&key.name));
+        let destinations = match known {
+            Some(Known::Grant(grant)) => self.users(&key.namespace, grant),
+            _ => BTreeSet::new(),
+        };
+        Woken { grants: BTreeSet::from([key.clone()]), destinations, ..Woken::default() }
+    }
+
+    fn open(&mut self, key: &GrantKey, known: &Known, is_there: bool) {
+        let Known::Grant(grant) = known else { return };
+        for destination in grant.spec.destinations() {
+            let grants = self.opened.entry(destination.to_owned()).or_default();
+            if is_there {
+                grants.insert(key.clone());
+            } else {
+                grants.remove(key);
+            }
+            if grants.is_empty() {
+                self.opened.remove(destination);
+            }
+        }
+    }
+
+    fn grants(&self) -> BTreeSet<GrantKey> {
+        let each = self
+            .namespaces
+            .iter()
+            .flat_map(|(name, namespace)| namespace.names().map(move |grant| GrantKey::new(name, grant)));
+        each.collect()
     }
 }
 
@@ -244,8 +321,12 @@ mod tests {
         Owned { uid: uid.into(), grant_uid: "a".into(), version, digest: String::new() }
     }
 
-    fn names(keys: BTreeSet<GrantKey>) -> Vec<String> {
-        keys.into_iter().map(|key| key.name).collect()
+    fn names(woken: Woken) -> Vec<String> {
+        woken.grants.into_iter().map(|key| key.name).collect()
+    }
+
+    fn secret(version: u64) -> Kept {
+        Kept::Secret(KnownSecret { uid: "s".into(), version, ..KnownSecret::default() })
     }
 
     #[test]
@@ -320,25 +401,27 @@ mod tests {
         store.put_grant(grant("a", 1, ""));
         let object = "aws-key-4cea0ddbcf43f8cf";
         for _ in 0..2 {
-            assert_eq!(names(store.set_secret("alice", object, true)), ["a"]);
-            assert!(store.set_secret("alice", object, true).is_empty());
+            assert_eq!(names(store.put_secret("alice", object, secret(1))), ["a"]);
+            assert!(names(store.put_secret("alice", object, secret(2))).is_empty());
             assert_eq!(store.see(&GrantKey::new("alice", "a")).secrets, BTreeSet::from([object.into()]));
-            assert_eq!(names(store.set_secret("alice", object, false)), ["a"]);
+            assert!(store.remove_secret("alice", object, "another").is_empty());
+            assert_eq!(names(store.remove_secret("alice", object, "s")), ["a"]);
         }
-        assert!(
-            store.set_secret("bob", object, true).is_empty() && store.set_secret("alice", "AWS_KEY", true).is_empty()
-        );
+        assert!(names(store.put_secret("bob", object, secret(3))).is_empty());
+        assert!(names(store.put_secret("alice", "AWS_KEY", secret(3))).is_empty());
     }
 
     #[test]
     fn it_is_complete_when_all_kinds_have_been_told() {
         let store = Store::default();
-        assert_eq!(store.missing().len(), 4);
+        assert_eq!(store.missing().len(), 6);
         store.replace_grants(Vec::new());
         store.replace_owned(Kind::Role, Vec::new());
         store.replace_owned(Kind::RoleBinding, Vec::new());
-        assert_eq!(store.missing(), [Source::Secrets]);
-        store.replace_secrets(vec![("alice".into(), "one".into())]);
+        store.replace_pods(Vec::new());
+        store.replace_secrets(false, Vec::new());
+        assert_eq!(store.missing(), [Source::OpaqueSecrets]);
+        store.replace_secrets(true, vec![("alice".into(), "one".into(), secret(1))]);
         assert!(store.missing().is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! The search for what the watches did not tell: all that bears our label, asked of the API server itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use apolo_core::names::GRANT_UID;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::apply::Object;
 use crate::key::GrantKey;
 use crate::owned::Owned;
-use crate::store::{Kind, Store};
+use crate::store::{Kind, Store, Woken};
 
 /// A list, as much of it as is needed: all of them at once, with their managedFields, would be most of the memory of the process.
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ impl Metadata {
 ///
 /// # Errors
 /// When the API server does not tell.
-pub async fn sweep(client: &Client, store: &Store, excluded: &[String]) -> Result<BTreeSet<GrantKey>, kube::Error> {
+pub async fn sweep(client: &Client, store: &Store, excluded: &[String]) -> Result<Woken, kube::Error> {
     let mut wrong = of_kind::<RoleBinding>(client, store, Kind::RoleBinding, excluded).await?;
     wrong.extend(of_kind::<Role>(client, store, Kind::Role, excluded).await?);
     Ok(wrong)
@@ -64,7 +64,7 @@ async fn of_kind<K: Object>(
     store: &Store,
     kind: Kind,
     excluded: &[String],
-) -> Result<BTreeSet<GrantKey>, kube::Error> {
+) -> Result<Woken, kube::Error> {
     let fields: Vec<String> = excluded.iter().map(|it| format!("metadata.namespace!={it}")).collect();
     // From version 0: as the API server remembers it, which is as it was a moment ago.
     let params = ListParams::default().match_any().labels(GRANT_UID).fields(&fields.join(","));
@@ -72,7 +72,7 @@ async fn of_kind<K: Object>(
     let listed: Listed = client.request(request).await?;
     let as_of = listed.metadata.version();
     let there: BTreeMap<GrantKey, Owned> = listed.items.into_iter().filter_map(|item| item.metadata.owned()).collect();
-    let mut wrong = BTreeSet::new();
+    let mut wrong = Woken::default();
     for (key, known) in store.all_owned(kind) {
         let is_there = there.get(&key).is_some_and(|owned| owned.uid == known.uid);
         if !is_there && known.version <= as_of {

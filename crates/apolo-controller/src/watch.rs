@@ -1,11 +1,10 @@
 //! What the API server tells, into the store: one watch a kind.
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use apolo_api::grant::SecretGrant;
-use apolo_core::names::GRANT_UID;
+use apolo_core::names::{GRANT_UID, SHARED};
 use apolo_runtime::watch::{self, News};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -18,8 +17,8 @@ use crate::apply::Object;
 use crate::key::GrantKey;
 use crate::metrics::ControllerMetrics;
 use crate::owned::{Content, Owned};
-use crate::queue::Queue;
-use crate::store::{Kind, Known, Store};
+use crate::queue::Queues;
+use crate::store::{Kept, Kind, Known, KnownPod, Reader, SharingPod, Store, Woken};
 
 /// Types of Secrets that do not exist for us.
 const NOT_OURS: [&str; 3] =
@@ -33,7 +32,9 @@ pub struct Watches {
     /// What is known.
     pub store: Arc<Store>,
     /// What is to be looked at.
-    pub queue: Arc<Queue>,
+    pub queues: Arc<Queues>,
+    /// How Pods are read.
+    pub reader: Reader,
     /// What is counted.
     pub metrics: ControllerMetrics,
     /// Namespaces that do not exist for us.
@@ -45,9 +46,9 @@ trait Keep<K> {
     /// What is kept of an object.
     type Kept;
 
-    fn kept(object: K) -> Option<Self::Kept>;
-    fn put(&self, kept: Self::Kept) -> BTreeSet<GrantKey>;
-    fn remove(&self, object: &K) -> BTreeSet<GrantKey>;
+    fn kept(&self, object: K) -> Option<Self::Kept>;
+    fn put(&self, kept: Self::Kept) -> Woken;
+    fn remove(&self, object: &K) -> Woken;
     fn replace(&self, all: Vec<Self::Kept>);
 }
 
@@ -56,18 +57,27 @@ impl Watches {
     pub async fn run(self) {
         let fields = |names: &str| self.excluded.iter().map(|it| format!("{names}!={it}")).collect::<Vec<_>>();
         let namespaces = fields("metadata.namespace");
-        let types = NOT_OURS.iter().map(|it| format!("type!={it}"));
-        let secret_fields: Vec<String> = namespaces.iter().cloned().chain(types).collect();
         let in_namespaces = Config::default().fields(&namespaces.join(","));
-        let secrets = Config::default().fields(&secret_fields.join(","));
+        let of_types = |types: Vec<String>| {
+            let fields: Vec<String> = namespaces.iter().cloned().chain(types).collect();
+            Config::default().fields(&fields.join(","))
+        };
+        let opaque = of_types(vec!["type=Opaque".to_owned()]);
+        let others = NOT_OURS.into_iter().chain(["Opaque"]).map(|it| format!("type!={it}"));
         let ours = in_namespaces.clone().labels(GRANT_UID);
+        let sharing = in_namespaces.clone().labels(&format!("{SHARED}=true"));
         let store = &self.store;
         let (roles, bindings) = (OfKind { store, kind: Kind::Role }, OfKind { store, kind: Kind::RoleBinding });
+        let secrets = |are_opaque| OfType { store, are_opaque };
+        let pods = Pods { store, reader: &self.reader };
+        let (opaque_secrets, other_secrets) = (secrets(true), secrets(false));
         tokio::join!(
             self.follow::<DeserializeGuard<SecretGrant>, _>(in_namespaces, store.as_ref()),
             self.follow::<Role, _>(ours.clone(), &roles),
             self.follow::<RoleBinding, _>(ours, &bindings),
-            self.follow::<PartialObjectMeta<Secret>, _>(secrets, store.as_ref()),
+            self.follow::<PartialObjectMeta<Secret>, _>(opaque, &opaque_secrets),
+            self.follow::<PartialObjectMeta<Secret>, _>(of_types(others.collect()), &other_secrets),
+            self.follow::<SharingPod, _>(sharing, &pods),
         );
     }
 
@@ -76,23 +86,29 @@ impl Watches {
         S: Keep<K>,
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        watch::follow(Api::<K>::all(self.client.clone()), config, S::kept, |news| {
-            let woken = match news {
-                News::Put(kept) => keep.put(kept),
-                News::Removed(object) => keep.remove(&object),
-                News::All(all) => {
-                    let before = self.store.all();
-                    keep.replace(all);
-                    before.into_iter().chain(self.store.all()).collect()
-                }
-                News::Broke(error) => {
-                    self.metrics.error("watch");
-                    tracing::warn!(why = %error, kind = %K::kind(&()), "a watch broke; it is begun again");
-                    return;
-                }
-            };
-            woken.into_iter().for_each(|key| self.queue.wake(key));
-        })
+        watch::follow(
+            Api::<K>::all(self.client.clone()),
+            config,
+            |object| keep.kept(object),
+            |news| {
+                let woken = match news {
+                    News::Put(kept) => keep.put(kept),
+                    News::Removed(object) => keep.remove(&object),
+                    News::All(all) => {
+                        let mut woken = self.store.everything();
+                        keep.replace(all);
+                        woken.extend(self.store.everything());
+                        woken
+                    }
+                    News::Broke(error) => {
+                        self.metrics.error("watch");
+                        tracing::warn!(why = %error, kind = %K::kind(&()), "a watch broke; it is begun again");
+                        return;
+                    }
+                };
+                self.queues.wake(woken);
+            },
+        )
         .await;
     }
 }
@@ -100,15 +116,15 @@ impl Watches {
 impl Keep<DeserializeGuard<SecretGrant>> for Store {
     type Kept = Known;
 
-    fn kept(DeserializeGuard(grant): DeserializeGuard<SecretGrant>) -> Option<Known> {
+    fn kept(&self, DeserializeGuard(grant): DeserializeGuard<SecretGrant>) -> Option<Known> {
         Some(Known::of(grant))
     }
 
-    fn put(&self, grant: Known) -> BTreeSet<GrantKey> {
+    fn put(&self, grant: Known) -> Woken {
         self.put_grant(grant)
     }
 
-    fn remove(&self, grant: &DeserializeGuard<SecretGrant>) -> BTreeSet<GrantKey> {
+    fn remove(&self, grant: &DeserializeGuard<SecretGrant>) -> Woken {
         self.remove_grant(&GrantKey::new(&grant.namespace().unwrap_or_default(), &grant.name_any()))
     }
 
@@ -117,24 +133,58 @@ impl Keep<DeserializeGuard<SecretGrant>> for Store {
     }
 }
 
-impl Keep<PartialObjectMeta<Secret>> for Store {
-    /// Namespace and name.
-    type Kept = (String, String);
+struct OfType<'a> {
+    store: &'a Store,
+    are_opaque: bool,
+}
 
-    fn kept(secret: PartialObjectMeta<Secret>) -> Option<(String, String)> {
-        Some((secret.metadata.namespace?, secret.metadata.name?))
+impl Keep<PartialObjectMeta<Secret>> for OfType<'_> {
+    /// Namespace, name, and what is kept.
+    type Kept = (String, String, Kept);
+
+    fn kept(&self, secret: PartialObjectMeta<Secret>) -> Option<(String, String, Kept)> {
+        let kept = Kept::of(&secret.metadata, self.are_opaque);
+        Some((secret.metadata.namespace?, secret.metadata.name?, kept))
     }
 
-    fn put(&self, (namespace, name): (String, String)) -> BTreeSet<GrantKey> {
-        self.set_secret(&namespace, &name, true)
+    fn put(&self, (namespace, name, kept): (String, String, Kept)) -> Woken {
+        self.store.put_secret(&namespace, &name, kept)
     }
 
-    fn remove(&self, secret: &PartialObjectMeta<Secret>) -> BTreeSet<GrantKey> {
-        self.set_secret(&secret.namespace().unwrap_or_default(), &secret.name_any(), false)
+    fn remove(&self, secret: &PartialObjectMeta<Secret>) -> Woken {
+        let uid = secret.uid().unwrap_or_default();
+        self.store.remove_secret(&secret.namespace().unwrap_or_default(), &secret.name_any(), &uid)
     }
 
-    fn replace(&self, all: Vec<(String, String)>) {
-        self.replace_secrets(all);
+    fn replace(&self, all: Vec<(String, String, Kept)>) {
+        self.store.replace_secrets(self.are_opaque, all);
+    }
+}
+
+struct Pods<'a> {
+    store: &'a Store,
+    reader: &'a Reader,
+}
+
+impl Keep<SharingPod> for Pods<'_> {
+    /// Namespace, name, and what is kept.
+    type Kept = (String, String, KnownPod);
+
+    fn kept(&self, pod: SharingPod) -> Option<(String, String, KnownPod)> {
+        self.reader.read(pod)
+    }
+
+    fn put(&self, (namespace, name, pod): (String, String, KnownPod)) -> Woken {
+        self.store.put_pod(&namespace, &name, pod)
+    }
+
+    fn remove(&self, pod: &SharingPod) -> Woken {
+        let uid = pod.uid().unwrap_or_default();
+        self.store.remove_pod(&pod.namespace().unwrap_or_default(), &pod.name_any(), &uid)
+    }
+
+    fn replace(&self, all: Vec<(String, String, KnownPod)>) {
+        self.store.replace_pods(all);
     }
 }
 
@@ -146,16 +196,16 @@ struct OfKind<'a> {
 impl<K: Object + Content> Keep<K> for OfKind<'_> {
     type Kept = (GrantKey, Owned);
 
-    fn kept(object: K) -> Option<(GrantKey, Owned)> {
+    fn kept(&self, object: K) -> Option<(GrantKey, Owned)> {
         Some((key_of(&object)?, Owned::of(&object)))
     }
 
-    fn put(&self, (key, owned): (GrantKey, Owned)) -> BTreeSet<GrantKey> {
+    fn put(&self, (key, owned): (GrantKey, Owned)) -> Woken {
         self.store.put_owned(self.kind, &key, owned)
     }
 
-    fn remove(&self, object: &K) -> BTreeSet<GrantKey> {
-        let Some(key) = key_of(object) else { return BTreeSet::new() };
+    fn remove(&self, object: &K) -> Woken {
+        let Some(key) = key_of(object) else { return Woken::default() };
         self.store.remove_owned(self.kind, &key, &object.uid().unwrap_or_default())
     }
 

@@ -1,7 +1,6 @@
 //! All grants: those that are due, so many at a time, for as long as the lease is held.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use apolo_runtime::telemetry::log::chain;
@@ -15,9 +14,10 @@ use crate::apply::ApplyError;
 use crate::events::News;
 use crate::grants::{Grants, Outcome};
 use crate::key::GrantKey;
+use crate::lane::{Failures, hand_out};
 use crate::leader::Held;
 use crate::metrics::ControllerMetrics;
-use crate::queue::{Job, Queue};
+use crate::queue::{Job, Queues};
 use crate::store::Known;
 use crate::sweep::sweep;
 
@@ -27,8 +27,6 @@ const WIDTH: usize = 16;
 const WIDTH_BEHIND: usize = 32;
 /// How often all that bears our label is looked for.
 const SWEEP: Duration = Duration::from_secs(30);
-/// How long the first pause after a failure is, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
 /// How long work in flight may take when the process is to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -36,8 +34,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct Work {
     /// What is done with each.
     pub grants: Grants,
-    /// Which are due.
-    pub queue: Arc<Queue>,
+    /// What is due.
+    pub queues: Arc<Queues>,
     /// Whether anything may be done.
     pub held: Held,
     /// What is counted.
@@ -47,7 +45,7 @@ pub struct Work {
     /// Namespaces that do not exist for us.
     pub excluded: Vec<String>,
     /// How often each grant has failed in a row.
-    pub failures: Mutex<HashMap<GrantKey, u32>>,
+    pub failures: Failures<GrantKey>,
 }
 
 impl Work {
@@ -55,18 +53,9 @@ impl Work {
     pub async fn run(self: Arc<Self>, terms: watch::Receiver<u64>, stop: impl Future<Output = ()>) {
         let sweeps = Arc::clone(&self).sweep(terms);
         let mut running = JoinSet::new();
-        let jobs = async {
-            loop {
-                while running.len() >= self.width() {
-                    running.join_next().await;
-                }
-                let job = self.queue.take().await;
-                running.spawn(Arc::clone(&self).work(job));
-                while running.try_join_next().is_some() {}
-            }
-        };
+        let grants = hand_out(&self.queues.grants, || self.width(), &mut running, |job| Arc::clone(&self).work(job));
         tokio::select! {
-            () = jobs => {}
+            () = grants => {}
             () = sweeps => {}
             () = stop => {}
         }
@@ -75,7 +64,7 @@ impl Work {
     }
 
     fn width(&self) -> usize {
-        if self.queue.is_behind() { WIDTH_BEHIND } else { WIDTH }
+        if self.queues.grants.is_behind() { WIDTH_BEHIND } else { WIDTH }
     }
 
     /// At each election, and every so often: what the watches have missed.
@@ -93,9 +82,9 @@ impl Work {
             match sweep(&self.client, &self.grants.store, &self.excluded).await {
                 Ok(wrong) => {
                     if !wrong.is_empty() && !elected {
-                        tracing::warn!(count = wrong.len(), "the sweep found what the watches had not told");
+                        tracing::warn!(count = wrong.grants.len(), "the sweep found what the watches had not told");
                     }
-                    wrong.into_iter().for_each(|key| self.queue.wake(key));
+                    self.queues.wake(wrong);
                 }
                 Err(error) => {
                     self.metrics.error("sweep");
@@ -103,23 +92,23 @@ impl Work {
                 }
             }
             // The clock may have been set, so that also expiries are due that no timer tells.
-            self.grants.store.all().into_iter().for_each(|key| self.queue.wake(key));
+            self.grants.store.all().into_iter().for_each(|key| self.queues.grants.wake(key));
         }
     }
 
-    async fn work(self: Arc<Self>, job: Job) {
+    async fn work(self: Arc<Self>, job: Job<GrantKey>) {
         // Who is elected later looks at all of them.
         if self.held.check().is_ok() && self.grants.store.missing().is_empty() {
             self.look(&job).await;
         }
-        self.queue.done(&job.key);
+        self.queues.grants.done(&job.key);
     }
 
-    async fn look(&self, job: &Job) {
+    async fn look(&self, job: &Job<GrantKey>) {
         let began = Began::now();
-        match self.grants.reconcile(&job.key, began.time, || self.queue.is_behind()).await {
+        match self.grants.reconcile(&job.key, began.time, || self.queues.grants.is_behind()).await {
             Ok(outcome) => {
-                self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.key);
+                self.failures.forget(&job.key);
                 match (outcome.changed, job.words) {
                     (true, false) => self.metrics.changed(job.since.elapsed()),
                     (true, true) => self.metrics.told(),
@@ -133,26 +122,19 @@ impl Work {
     }
 
     fn wake(&self, key: &GrantKey, began: Began, outcome: Outcome) {
-        outcome.others.into_iter().for_each(|key| self.queue.wake(key));
+        self.queues.wake(outcome.woken);
         if outcome.words {
-            self.queue.wake_for_words(key.clone());
+            self.queues.grants.wake_for_words(key.clone());
         }
         // A timer further ahead is not needed: the sweep comes sooner.
         if let Some(at) = outcome.wake.map(|at| began.until(at)).filter(|at| *at <= began.instant + SWEEP * 2) {
-            self.queue.wake_at(key.clone(), at);
+            self.queues.grants.wake_at(key.clone(), at);
         }
     }
 
     /// Tries again after a pause that doubles, and says why.
     fn failed(&self, key: &GrantKey, error: &ApplyError) {
-        let count = {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = failures.entry(key.clone()).or_default();
-            *count = count.saturating_add(1);
-            *count
-        };
-        let (first, longest) = PAUSES;
-        let pause = first.saturating_mul(1 << (count - 1).min(10)).min(longest);
+        let (count, pause) = self.failures.count(key);
         self.metrics.failed(error.kind());
         let why = chain(error);
         tracing::warn!(grant = %key, why, count, ?pause, "a grant could not be made true; it is tried again");
@@ -164,7 +146,7 @@ impl Work {
             let about = key.reference(uid);
             self.grants.events.tell(News::failure(about, "GrantFailed", why));
         }
-        self.queue.wake_at(key.clone(), Instant::now() + pause);
+        self.queues.grants.wake_at(key.clone(), Instant::now() + pause);
     }
 }
 

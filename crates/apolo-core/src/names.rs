@@ -37,6 +37,20 @@ pub const SHARED: &str = "secrets.apolo.us/shared";
 /// Scheduling gate of a Pod that waits for the copy of a shared secret.
 pub const DELIVERY_GATE: &str = "secrets.apolo.us/delivery";
 
+/// Label of a Secret that apolo made for a key: `true`.
+pub const MANAGED: &str = "secrets.apolo.us/managed";
+/// Annotation of such a Secret: the key.
+pub const KEY: &str = "secrets.apolo.us/key";
+
+/// Label of the copy of a shared secret: `true`.
+pub const DELIVERY: &str = "secrets.apolo.us/delivery";
+/// Annotation of a copy: what it is a copy of, `OWNER/OBJECT/ENTRY`.
+pub const SOURCE: &str = "secrets.apolo.us/source";
+/// Annotation of a copy: the UID of the Secret that it was copied from.
+pub const SOURCE_UID: &str = "secrets.apolo.us/source-uid";
+/// Annotation of a copy: the resourceVersion of that Secret when it was copied.
+pub const SOURCE_VERSION: &str = "secrets.apolo.us/source-version";
+
 /// What the name of every delivery begins with.
 pub const DELIVERY_PREFIX: &str = "apolo-shared-";
 /// The projected volume that holds a Pod's files; with `-` and 8 hex digits behind it, one of its directories.

@@ -35,9 +35,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     K::DynamicType: Default,
 {
-    // Who manages which field is most of an object, and nothing to us.
-    let stream =
-        watcher(api, config).backoff(Pauses::default()).modify(|object| object.meta_mut().managed_fields = None);
+    let stream = watcher(api, config).backoff(Pauses::default());
     pin_mut!(stream);
     let mut all = Vec::new();
     while let Some(event) = stream.next().await {

@@ -1,6 +1,6 @@
 //! What is known of one namespace, with what finds grants by what is in them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use apolo_api::grant::SecretGrant;
@@ -10,6 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
 use super::Kind;
+use super::destination::Destination;
+use super::secret::KnownSecret;
 use crate::key::GrantKey;
 use crate::owned::Owned;
 
@@ -53,12 +55,23 @@ pub struct Ancestors {
     pub unreadable: BTreeSet<String>,
 }
 
+/// What came of putting a grant.
+#[derive(Debug, Default)]
+pub(super) struct Put {
+    /// The grants to be looked at.
+    pub(super) woken: BTreeSet<GrantKey>,
+    /// Whether it matters to more than the grant itself.
+    pub(super) concerns_others: bool,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Namespace {
     grants: BTreeMap<String, Known>,
     roles: BTreeMap<String, Owned>,
     bindings: BTreeMap<String, Owned>,
-    pub(super) secrets: HashSet<String>,
+    /// By name.
+    pub(super) secrets: HashMap<String, KnownSecret>,
+    pub(super) destination: Destination,
     by_uid: HashMap<String, String>,
     /// The names of grants, by the name of a Secret's object.
     by_secret: HashMap<String, BTreeSet<String>>,
@@ -89,7 +102,7 @@ impl Namespace {
         let mut seen =
             Seen { role: self.roles.get(name).cloned(), binding: self.bindings.get(name).cloned(), ..Seen::default() };
         if let Some(Known::Grant(grant)) = &grant {
-            seen.secrets = objects(grant).filter(|object| self.secrets.contains(object)).collect();
+            seen.secrets = objects(grant).filter(|object| self.secrets.contains_key(object)).collect();
             let uid = grant.metadata.uid.as_deref().unwrap_or_default();
             seen.derived = self.by_via.get(uid).into_iter().flatten().map(|name| self.dated(name)).collect();
             seen.ancestors = self.ancestors(grant);
@@ -98,14 +111,18 @@ impl Namespace {
         seen
     }
 
+    pub(super) fn grant(&self, name: &str) -> Option<&Known> {
+        self.grants.get(name)
+    }
+
     /// Puts a grant in the place of what is known, or takes it away. Tells which grants this is about: itself, those that came
     /// from it, and those that it came from.
-    pub(super) fn put_grant(&mut self, key: &GrantKey, known: Option<Known>) -> BTreeSet<GrantKey> {
+    pub(super) fn put_grant(&mut self, key: &GrantKey, known: Option<Known>) -> Put {
         let before = self.grants.get(&key.name).cloned();
         if let (Some(known), Some(before)) = (&known, &before)
             && known.version() <= before.version()
         {
-            return BTreeSet::new();
+            return Put::default();
         }
         let mut names = BTreeSet::from([key.name.clone()]);
         let concerns_others = before.as_ref().and_then(Known::to_others) != known.as_ref().and_then(Known::to_others);
@@ -124,7 +141,7 @@ impl Namespace {
         } else {
             self.grants.remove(&key.name);
         }
-        names.iter().map(|name| GrantKey::new(&key.namespace, name)).collect()
+        Put { woken: names.iter().map(|name| GrantKey::new(&key.namespace, name)).collect(), concerns_others }
     }
 
     pub(super) fn forget_grants(&mut self) {
@@ -159,7 +176,7 @@ impl Namespace {
         (created.map(|created| created.0), name.to_owned())
     }
 
-    fn ancestors(&self, grant: &SecretGrant) -> Ancestors {
+    pub(super) fn ancestors(&self, grant: &SecretGrant) -> Ancestors {
         let mut found: BTreeMap<String, Arc<SecretGrant>> = BTreeMap::new();
         let mut unreadable = BTreeSet::new();
         let mut level: Vec<String> = lineage::via(grant).map(|via| via.uid).collect();
@@ -222,7 +239,7 @@ impl Namespace {
 }
 
 /// The names of the objects of a grant's secrets.
-fn objects(grant: &SecretGrant) -> impl Iterator<Item = String> {
+pub(super) fn objects(grant: &SecretGrant) -> impl Iterator<Item = String> {
     grant.spec.secrets.iter().filter_map(|key| Key::parse(key).ok()).map(|key| key.object_name().into_owned())
 }
 

@@ -1,0 +1,177 @@
+//! What is known of the Pods that use shared secrets, and of what is delivered to them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use apolo_api::access::Access;
+use apolo_api::grant::SecretGrant;
+use apolo_api::lineage::{self, Descent};
+use apolo_core::requester::Requester;
+use apolo_core::subject::Subject;
+use k8s_openapi::jiff::Timestamp;
+
+use super::destination::Uses;
+use super::namespace::{Ancestors, Known, Namespace};
+use super::pod::{Asked, KnownPod, Party};
+use super::secret::{KnownCopy, KnownSecret};
+use super::{Source, State, Store, Woken};
+use crate::key::GrantKey;
+
+/// A namespace whose Pods use shared secrets, at one time.
+#[derive(Debug, Default)]
+pub struct Destination {
+    /// The Pods by name, as those who ask for the same.
+    pub parties: HashMap<Arc<Party>, Vec<(String, KnownPod)>>,
+    /// The copies, by name, and what else bears such a name.
+    pub copies: BTreeMap<String, KnownCopy>,
+    /// The Secrets that they ask for, as far as they exist, by `OWNER/OBJECT/ENTRY`.
+    pub sources: HashMap<String, KnownSecret>,
+}
+
+/// A grant by which somebody may use a secret, if it is in force and RBAC agrees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granting {
+    /// The grant.
+    pub grant: GrantKey,
+    /// Whom it has among its subjects.
+    pub to: Requester,
+}
+
+impl Store {
+    /// A Pod as it is now.
+    pub fn put_pod(&self, namespace: &str, name: &str, pod: KnownPod) -> Woken {
+        self.lock().put_pod(namespace, name, pod)
+    }
+
+    /// A Pod has gone; a later one of its name stays.
+    pub fn remove_pod(&self, namespace: &str, name: &str, uid: &str) -> Woken {
+        let mut state = self.lock();
+        let Some(known) = state.namespaces.get_mut(namespace) else { return Woken::default() };
+        let Some(uses) = known.destination.remove_pod(name, uid) else { return Woken::default() };
+        state.index_uses(namespace, uses);
+        Woken { destinations: BTreeSet::from([namespace.to_owned()]), ..Woken::default() }
+    }
+
+    /// All Pods have been told anew, by namespace and name: others are not there.
+    pub fn replace_pods(&self, all: Vec<(String, String, KnownPod)>) {
+        let mut state = self.lock();
+        state.namespaces.values_mut().for_each(|namespace| drop(namespace.destination.forget_pods()));
+        state.used.clear();
+        for (namespace, name, pod) in all {
+            state.put_pod(&namespace, &name, pod);
+        }
+        state.complete.insert(Source::Pods);
+    }
+
+    /// What is known of a namespace as a destination.
+    #[must_use]
+    pub fn destination(&self, namespace: &str) -> Destination {
+        let state = self.lock();
+        let Some(known) = state.namespaces.get(namespace) else { return Destination::default() };
+        let mut seen = Destination { copies: known.destination.copies.clone(), ..Destination::default() };
+        for (name, pod) in known.destination.pods() {
+            seen.parties.entry(Arc::clone(&pod.party)).or_default().push((name.clone(), pod.clone()));
+        }
+        for asked in seen.parties.keys().flat_map(|party| &party.asked) {
+            let secret = state.namespaces.get(&asked.owner).and_then(|owner| owner.secrets.get(&asked.object));
+            if let Some(secret) = secret {
+                seen.sources.insert(asked.source(), secret.clone());
+            }
+        }
+        seen
+    }
+
+    /// The grants, as they are known, by which any of these may use a secret in a namespace.
+    #[must_use]
+    pub fn granting(
+        &self,
+        asked: &Asked,
+        namespace: &str,
+        identities: &[Requester],
+        max_access: Access,
+        now: Timestamp,
+    ) -> Vec<Granting> {
+        let state = self.lock();
+        let Some(owner) = state.namespaces.get(&asked.owner) else { return Vec::new() };
+        let mut found = Vec::new();
+        for name in owner.naming(&asked.object) {
+            let Some(Known::Grant(grant)) = owner.grant(name) else { continue };
+            let stands = || owner.stands(grant, max_access, now);
+            for to in identities.iter().filter(|to| gives(grant, asked, namespace, to, max_access, now)) {
+                if stands() {
+                    found.push(Granting { grant: GrantKey::new(&asked.owner, name), to: to.clone() });
+                }
+            }
+        }
+        found
+    }
+
+    /// The grants that a grant came from, and that these came from, as far as they are known.
+    #[must_use]
+    pub fn ancestors(&self, namespace: &str, grant: &SecretGrant) -> Ancestors {
+        self.lock().namespaces.get(namespace).map(|known| known.ancestors(grant)).unwrap_or_default()
+    }
+}
+
+/// Whether a grant, provided that it stands, lets somebody use a secret in a namespace.
+#[must_use]
+pub(crate) fn gives(
+    grant: &SecretGrant,
+    asked: &Asked,
+    namespace: &str,
+    to: &Requester,
+    max_access: Access,
+    now: Timestamp,
+) -> bool {
+    grant.spec.secrets.contains(&asked.key)
+        && grant.spec.destinations().contains(namespace)
+        && lineage::is_live(grant, max_access, now)
+        && grant.spec.subjects.iter().any(|it| Subject::try_from(it).is_ok_and(|subject| to.is(&subject)))
+}
+
+impl Namespace {
+    fn stands(&self, grant: &SecretGrant, max_access: Access, now: Timestamp) -> bool {
+        if lineage::stands_by_itself(grant) {
+            return true;
+        }
+        let Ancestors { readable, unreadable } = self.ancestors(grant);
+        let grants =
+            readable.iter().filter_map(|grant| Some((grant.metadata.uid.as_deref()?, grant.as_ref()))).collect();
+        lineage::descent(grant, &grants, &unreadable, max_access, now) == Descent::Stands
+    }
+}
+
+impl State {
+    fn put_pod(&mut self, namespace: &str, name: &str, pod: KnownPod) -> Woken {
+        let destination = &mut self.namespaces.entry(namespace.to_owned()).or_default().destination;
+        let before = destination.pod(name).map(stage);
+        let is_news = before != Some(stage(&pod));
+        let Some(uses) = destination.put_pod(name, pod) else { return Woken::default() };
+        self.index_uses(namespace, uses);
+        let destinations = BTreeSet::from([namespace.to_owned()]);
+        if is_news { Woken { destinations, ..Woken::default() } } else { Woken::default() }
+    }
+
+    fn index_uses(&mut self, namespace: &str, Uses { come, gone }: Uses) {
+        for object in come {
+            *self.used.entry(object).or_default().entry(namespace.to_owned()).or_default() += 1;
+        }
+        for object in gone {
+            let Some(users) = self.used.get_mut(&object) else { continue };
+            if let Some(count) = users.get_mut(namespace) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    users.remove(namespace);
+                }
+            }
+            if users.is_empty() {
+                self.used.remove(&object);
+            }
+        }
+    }
+}
+
+/// What of a Pod matters to what is delivered: all else changes often, such as its conditions.
+fn stage(pod: &KnownPod) -> (String, bool, bool, bool) {
+    (pod.uid.clone(), pod.is_gated, pod.is_leaving, pod.is_finished)
+}

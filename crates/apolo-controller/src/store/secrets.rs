@@ -1,0 +1,84 @@
+//! Secrets, and copies of them, in the store.
+
+use std::collections::BTreeSet;
+
+use super::secret::{Kept, KnownCopy, KnownSecret};
+use super::{Source, State, Store, Woken};
+use crate::key::GrantKey;
+
+impl Store {
+    /// A Secret as it is now.
+    pub fn put_secret(&self, namespace: &str, name: &str, kept: Kept) -> Woken {
+        let mut state = self.lock();
+        match kept {
+            Kept::Secret(secret) => state.put_secret(namespace, name, secret),
+            Kept::Copy(copy) => state.put_copy(namespace, name, copy),
+        }
+    }
+
+    /// A Secret has gone; a later one of its name stays.
+    pub fn remove_secret(&self, namespace: &str, name: &str, uid: &str) -> Woken {
+        let mut state = self.lock();
+        let Some(known) = state.namespaces.get_mut(namespace) else { return Woken::default() };
+        if known.destination.copies.get(name).is_some_and(|copy| copy.uid == uid) {
+            known.destination.copies.remove(name);
+            return Woken { destinations: BTreeSet::from([namespace.to_owned()]), ..Woken::default() };
+        }
+        if known.secrets.get(name).is_none_or(|secret| secret.uid != uid) {
+            return Woken::default();
+        }
+        known.secrets.remove(name);
+        state.secret_changed(namespace, name, true)
+    }
+
+    /// All Secrets that are of the type Opaque, or all that are not, have been told anew, by namespace and name: others are not there.
+    pub fn replace_secrets(&self, are_opaque: bool, all: Vec<(String, String, Kept)>) {
+        let mut state = self.lock();
+        for namespace in state.namespaces.values_mut() {
+            namespace.secrets.retain(|_, secret| secret.is_opaque != are_opaque);
+            if are_opaque {
+                namespace.destination.copies.clear();
+            }
+        }
+        for (namespace, name, kept) in all {
+            match kept {
+                Kept::Secret(secret) => drop(state.put_secret(&namespace, &name, secret)),
+                Kept::Copy(copy) => drop(state.put_copy(&namespace, &name, copy)),
+            }
+        }
+        state.complete.insert(if are_opaque { Source::OpaqueSecrets } else { Source::OtherSecrets });
+    }
+}
+
+impl State {
+    fn put_secret(&mut self, namespace: &str, name: &str, secret: KnownSecret) -> Woken {
+        let all = &mut self.namespaces.entry(namespace.to_owned()).or_default().secrets;
+        let before = all.get(name).map(|known| known.version);
+        if before.is_some_and(|before| before >= secret.version) {
+            return Woken::default();
+        }
+        all.insert(name.to_owned(), secret);
+        self.secret_changed(namespace, name, before.is_none())
+    }
+
+    fn put_copy(&mut self, namespace: &str, name: &str, copy: KnownCopy) -> Woken {
+        let copies = &mut self.namespaces.entry(namespace.to_owned()).or_default().destination.copies;
+        if copies.get(name).is_some_and(|known| known.version >= copy.version) {
+            return Woken::default();
+        }
+        copies.insert(name.to_owned(), copy);
+        Woken { destinations: BTreeSet::from([namespace.to_owned()]), ..Woken::default() }
+    }
+
+    /// `in_being`: whether it has come, or gone.
+    fn secret_changed(&self, namespace: &str, name: &str, in_being: bool) -> Woken {
+        let known = self.namespaces.get(namespace);
+        let grants = known.into_iter().flat_map(|known| known.naming(name)).filter(|_| in_being);
+        let users = self.used.get(&(namespace.to_owned(), name.to_owned()));
+        Woken {
+            grants: grants.map(|grant| GrantKey::new(namespace, grant)).collect(),
+            destinations: users.into_iter().flat_map(|users| users.keys().cloned()).collect(),
+            catalogs: BTreeSet::from([namespace.to_owned()]),
+        }
+    }
+}
