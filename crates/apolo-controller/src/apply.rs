@@ -4,13 +4,14 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use apolo_api::grant::{SecretGrant, SecretGrantStatus};
-use apolo_core::names::FIELD_MANAGER;
+use apolo_core::names::{DELIVERY_GATE, FIELD_MANAGER};
+use apolo_runtime::review::ReviewError;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::key::GrantKey;
@@ -19,7 +20,7 @@ use crate::metrics::ControllerMetrics;
 use crate::owned::Content;
 
 /// How long the API server may take to answer: what was begun while the lease was held is to end with it.
-const DEADLINE: Duration = MARGIN;
+pub(crate) const DEADLINE: Duration = MARGIN;
 
 /// Writes while the lease is held.
 #[derive(Clone)]
@@ -53,6 +54,9 @@ pub enum ApplyError {
         /// What it said.
         source: Box<kube::Error>,
     },
+    /// The API server did not say whether somebody may do something.
+    #[error(transparent)]
+    Unasked(#[from] ReviewError),
 }
 
 impl ApplyError {
@@ -62,6 +66,7 @@ impl ApplyError {
         match self {
             Self::NotHeld(_) => "not-held",
             Self::NoAnswer { .. } => "no-answer",
+            Self::Unasked(_) => "review",
             Self::Refused { .. } => match self.code() {
                 Some(403) => "forbidden",
                 Some(404) => "not-found",
@@ -72,6 +77,16 @@ impl ApplyError {
                 None => "unreachable",
             },
         }
+    }
+
+    /// Whether it is because the namespace is going, or has gone: then there is nothing to be written in it.
+    #[must_use]
+    pub fn is_of_leaving_namespace(&self) -> bool {
+        const CAUSE: &str = "NamespaceTerminating";
+        let Self::Refused { source, .. } = self else { return false };
+        let kube::Error::Api(status) = source.as_ref() else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        status.code == 404 || causes.into_iter().any(|cause| cause.reason == CAUSE)
     }
 
     /// The status code, if the API server answered.
@@ -129,6 +144,53 @@ impl Writer {
         answer("apply", &shown(&object), api.patch(&object.name_any(), &params, &Patch::Apply(&object))).await
     }
 
+    /// Changes an object by a merge patch (RFC 7386), which names the UID that it is about.
+    ///
+    /// # Errors
+    /// See [`ApplyError`]; with code 409 if it is not the object, or the version of it, that the patch names, 404 if there is none.
+    pub async fn merge<K: Object>(&self, namespace: &str, name: &str, patch: &Value) -> Result<K, ApplyError> {
+        self.begin::<K>("patch")?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let what = format!("{} {namespace}/{name}", K::kind(&()));
+        answer("patch", &what, api.patch(name, &params, &Patch::Merge(patch))).await
+    }
+
+    /// Takes the gate of deliveries from the Pod of this UID; the Pod as it is then. That it has gone is as good.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn lift_gate<K: Object>(&self, namespace: &str, name: &str, uid: &str) -> Result<Option<K>, ApplyError> {
+        self.begin::<K>("lift-gate")?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        // Where there is none any more nothing is changed, whoever else changed the list.
+        let gate = json!({"$patch": "delete", "name": DELIVERY_GATE});
+        let patch = Patch::Strategic(json!({"metadata": {"uid": uid}, "spec": {"schedulingGates": [gate]}}));
+        match answer("lift the gate of", &format!("Pod {namespace}/{name}"), api.patch(name, &params, &patch)).await {
+            Ok(pod) => Ok(Some(pod)),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes the object of this name and UID, and tells what is left of it while it is held. That it has gone is as good.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn remove<K: Object>(&self, namespace: &str, name: &str, uid: &str) -> Result<Option<K>, ApplyError> {
+        self.begin::<K>("delete")?;
+        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("{} {namespace}/{name}", K::kind(&()));
+        let left = match answer("delete", &what, api.delete(name, &params)).await {
+            Err(error) if is_gone(&error) => None,
+            other => other?.left(),
+        };
+        Ok(left.filter(|kept| kept.meta().deletion_timestamp.is_some()))
+    }
+
     /// Deletes the object of this name and UID. That it has gone is as good. One that somebody's finalizer keeps there would go on
     /// giving what it gives, so that is taken from it; it is told as it is then.
     ///
@@ -138,18 +200,7 @@ impl Writer {
     where
         K: Object + Content,
     {
-        self.begin::<K>("delete")?;
-        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let what = format!("{} {namespace}/{name}", K::kind(&()));
-        // 409: there is another of its name.
-        let is_gone = |error: &ApplyError| matches!(error.code(), Some(404 | 409));
-        let left = match answer("delete", &what, api.delete(name, &params)).await {
-            Err(error) if is_gone(&error) => None,
-            other => other?.left(),
-        };
-        let Some(kept) = left.filter(|kept| kept.meta().deletion_timestamp.is_some()) else { return Ok(None) };
+        let Some(kept) = self.remove::<K>(namespace, name, uid).await? else { return Ok(None) };
         let emptied = kept.emptied();
         if kept.given() == emptied.given() {
             return Ok(Some(kept));
@@ -209,6 +260,11 @@ impl Writer {
     fn api_of<K: Object>(&self, object: &K) -> Api<K> {
         Api::namespaced(self.client.clone(), object.meta().namespace.as_deref().unwrap_or_default())
     }
+}
+
+/// 409: there is another of its name.
+fn is_gone(error: &ApplyError) -> bool {
+    matches!(error.code(), Some(404 | 409))
 }
 
 fn shown<K: Object>(object: &K) -> String {

@@ -1,4 +1,4 @@
-//! Events about grants, for people: told one after another, beside the work, and let go of when there are too many.
+//! Events about grants and Pods, for people: told one after another, beside the work, and let go of when there are too many.
 
 use apolo_api::grant::SecretGrant;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -18,8 +18,11 @@ const MOST: usize = 1024;
 ///
 /// Source: `validateEventSeries` of Kubernetes, `NoteLengthLimit`.
 const LONGEST_NOTE: usize = 1024;
-/// The longest part of a grant's name, which is ASCII, in that of an Event: 253 less a dot and a time.
+/// The longest part of an object's name, which is ASCII, in that of an Event: 253 less a dot and a time.
 const LONGEST_NAME: usize = 253 - 1 - 16;
+/// What was done when it happened.
+const GRANT: &str = "Grant";
+const DELIVER: &str = "Deliver";
 /// What did what is told of.
 const CONTROLLER: &str = "apolo-secrets";
 
@@ -31,6 +34,7 @@ pub struct Events(mpsc::Sender<News>);
 #[derive(Clone, Debug)]
 pub struct News {
     about: ObjectReference,
+    action: &'static str,
     reason: String,
     note: String,
     warns: bool,
@@ -41,13 +45,19 @@ impl News {
     #[must_use]
     pub fn of(grant: &SecretGrant, reason: String, note: String) -> Self {
         let warns = !matches!(reason.as_str(), "Granted" | "Expired");
-        Self { about: grant.object_ref(&()), reason, note: cut(note), warns }
+        Self { about: grant.object_ref(&()), action: GRANT, reason, note: cut(note), warns }
     }
 
     /// That something failed with a grant.
     #[must_use]
     pub fn failure(about: ObjectReference, reason: &str, note: String) -> Self {
-        Self { about, reason: reason.into(), note: cut(note), warns: true }
+        Self { about, action: GRANT, reason: reason.into(), note: cut(note), warns: true }
+    }
+
+    /// What becomes of what a Pod asks for.
+    #[must_use]
+    pub fn delivery(about: ObjectReference, reason: &str, note: String, warns: bool) -> Self {
+        Self { about, action: DELIVER, reason: reason.into(), note: cut(note), warns }
     }
 }
 
@@ -101,8 +111,8 @@ async fn publish(
     }
 }
 
-/// The Event of what happened, as of `now`. Its name is that of the grant, as much of it as fits, and the time.
-fn event(News { about, reason, note, warns }: News, identity: &str, now: Timestamp) -> Event {
+/// The Event of what happened, as of `now`. Its name is that of what it is about, as much of it as fits, and the time.
+fn event(News { about, action, reason, note, warns }: News, identity: &str, now: Timestamp) -> Event {
     let mut name = about.name.clone().unwrap_or_default();
     name.truncate(LONGEST_NAME);
     Event {
@@ -111,7 +121,7 @@ fn event(News { about, reason, note, warns }: News, identity: &str, now: Timesta
             name: Some(format!("{}.{:x}", name.trim_end_matches(['-', '.']), now.as_nanosecond())),
             ..ObjectMeta::default()
         },
-        action: Some("Grant".into()),
+        action: Some(action.into()),
         event_time: Some(MicroTime(now)),
         note: Some(note),
         reason: Some(reason),

@@ -19,6 +19,8 @@ pub struct ControllerMetrics {
     errors: Family<OfKind, Counter>,
     writes: Family<Write, Counter>,
     effect: Histogram,
+    deliveries: Family<Outcome, Counter>,
+    delivery_effect: Histogram,
     queue: Gauge,
     unreadable: Gauge,
     leading: Gauge,
@@ -48,6 +50,8 @@ impl ControllerMetrics {
             errors: Family::default(),
             writes: Family::default(),
             effect: Histogram::new(BUCKETS),
+            deliveries: Family::default(),
+            delivery_effect: Histogram::new(BUCKETS),
             queue: Gauge::default(),
             unreadable: Gauge::default(),
             leading: Gauge::default(),
@@ -62,6 +66,10 @@ impl ControllerMetrics {
         registry.register("writes", "Requests that write, by operation and object", of.writes.clone());
         let help = "Time from when a grant was due until what it needs was written";
         registry.register_with_unit("grant_effect", help, Unit::Seconds, of.effect.clone());
+        let help = "Pods that were told what becomes of what they ask for: delivered, refused, missing";
+        registry.register("deliveries", help, of.deliveries.clone());
+        let help = "Time from when a destination was due until the gates there were lifted";
+        registry.register_with_unit("delivery_effect", help, Unit::Seconds, of.delivery_effect.clone());
         registry.register("queue", "Grants that are due or being looked at", of.queue.clone());
         registry.register("unreadable_grants", "Grants that cannot be read", of.unreadable.clone());
         registry.register("leading", "1 where this replica holds the lease", of.leading.clone());
@@ -88,6 +96,16 @@ impl ControllerMetrics {
     pub fn failed(&self, kind: &'static str) {
         self.reconcile("failed");
         self.error(kind);
+    }
+
+    /// A Pod was told what becomes of what it asks for.
+    pub fn delivery(&self, outcome: &'static str) {
+        self.deliveries.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Gates were lifted, so long after the destination was due.
+    pub fn lifted(&self, took: Duration) {
+        self.delivery_effect.observe(took.as_secs_f64());
     }
 
     /// Something failed.

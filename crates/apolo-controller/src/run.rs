@@ -10,6 +10,7 @@ use apolo_api::access::Access;
 use apolo_core::key::{hex_digest, is_dns_label};
 use apolo_runtime::client::client;
 use apolo_runtime::readiness::Readiness;
+use apolo_runtime::review::Reviews;
 use apolo_runtime::serve::listen;
 use apolo_runtime::signal;
 use apolo_runtime::telemetry::metrics::Metrics;
@@ -19,6 +20,7 @@ use clap::Args;
 use tokio::time::interval;
 
 use crate::apply::Writer;
+use crate::deliveries::Deliveries;
 use crate::desired::Terms;
 use crate::events::Events;
 use crate::grants::Grants;
@@ -95,14 +97,26 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     let lease_namespace = args.lease_namespace.unwrap_or(args.own_namespace);
     let mut candidate = Candidate::new(client.clone(), &lease_namespace, &args.lease_name, identity.clone());
     let held = candidate.held();
+    let reader = Reader { cluster_name: args.cluster_name.clone(), table };
     let (events, telling) = Events::new(client.clone(), identity, held.clone(), counts.clone());
+    let writer = Writer::new(client.clone(), held.clone(), counts.clone());
     let work = Arc::new(Work {
         grants: Grants {
             store: Arc::clone(&store),
-            terms: Terms { cluster_name: args.cluster_name.clone(), max_access: args.max_access },
-            writer: Writer::new(client.clone(), held.clone(), counts.clone()),
-            events,
+            terms: Terms { cluster_name: args.cluster_name, max_access: args.max_access },
+            writer: writer.clone(),
+            events: events.clone(),
             unreadable: Mutex::new(BTreeMap::new()),
+        },
+        deliveries: Deliveries {
+            store: Arc::clone(&store),
+            max_access: args.max_access,
+            reader: reader.clone(),
+            writer,
+            reviews: Reviews::new(client.clone()),
+            events,
+            metrics: counts.clone(),
+            told: Mutex::default(),
         },
         queues: Arc::clone(&queues),
         held: held.clone(),
@@ -110,12 +124,13 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
         client: client.clone(),
         excluded: excluded.clone(),
         failures: Failures::default(),
+        delivery_failures: Failures::default(),
     });
     let watches = Watches {
         client,
         store: Arc::clone(&store),
         queues: Arc::clone(&queues),
-        reader: Reader { cluster_name: args.cluster_name, table },
+        reader,
         metrics: counts.clone(),
         excluded,
     };

@@ -24,6 +24,7 @@ use crate::owned::{self, Owned};
 use destination::Object;
 use namespace::Namespace;
 
+pub(crate) use deliveries::gives;
 pub use deliveries::{Destination, Granting};
 pub use namespace::{Ancestors, Known, Seen};
 pub use pod::{Asked, KnownPod, Party, Reader, SharingPod};

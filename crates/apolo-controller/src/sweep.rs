@@ -1,17 +1,20 @@
 //! The search for what the watches did not tell: all that bears our label, asked of the API server itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use apolo_core::names::GRANT_UID;
+use apolo_core::names::{DELIVERY, GRANT_UID};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Client;
+use kube::Resource;
 use kube::api::{ListParams, Request};
+use kube::core::PartialObjectMeta;
 use serde::Deserialize;
 
 use crate::apply::Object;
 use crate::key::GrantKey;
 use crate::owned::Owned;
-use crate::store::{Kind, Store, Woken};
+use crate::store::{Kept, Kind, Store, Woken};
 
 /// A list, as much of it as is needed: all of them at once, with their managedFields, would be most of the memory of the process.
 #[derive(Deserialize)]
@@ -49,13 +52,42 @@ impl Metadata {
     }
 }
 
-/// Puts into the store which Roles and RoleBindings there are. Tells about which of them it was wrong.
+/// Puts into the store which Roles, RoleBindings and copies there are. Tells about which of them it was wrong.
 ///
 /// # Errors
 /// When the API server does not tell.
 pub async fn sweep(client: &Client, store: &Store, excluded: &[String]) -> Result<Woken, kube::Error> {
     let mut wrong = of_kind::<RoleBinding>(client, store, Kind::RoleBinding, excluded).await?;
     wrong.extend(of_kind::<Role>(client, store, Kind::Role, excluded).await?);
+    wrong.extend(of_copies(client, store, excluded).await?);
+    Ok(wrong)
+}
+
+async fn of_copies(client: &Client, store: &Store, excluded: &[String]) -> Result<Woken, kube::Error> {
+    #[derive(Deserialize)]
+    struct Listed {
+        metadata: Metadata,
+        items: Vec<PartialObjectMeta<Secret>>,
+    }
+    let fields: Vec<String> = excluded.iter().map(|it| format!("metadata.namespace!={it}")).collect();
+    let params = ListParams::default().match_any().labels(DELIVERY).fields(&fields.join(","));
+    let request =
+        Request::new(Secret::url_path(&(), None)).list_metadata(&params).map_err(kube::Error::BuildRequest)?;
+    let listed: Listed = client.request(request).await?;
+    let as_of = listed.metadata.version();
+    let mut wrong = Woken::default();
+    let mut there = HashSet::new();
+    for PartialObjectMeta { metadata, .. } in listed.items {
+        let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) else { continue };
+        there.extend(metadata.uid.clone());
+        wrong.extend(store.put_secret(namespace, name, Kept::of(&metadata, true)));
+    }
+    for (namespace, name, copy) in store.all_copies() {
+        // One that bears no label of ours is not among those that were asked for.
+        if copy.source.is_some() && copy.version <= as_of && !there.contains(&copy.uid) {
+            wrong.extend(store.remove_secret(&namespace, &name, &copy.uid));
+        }
+    }
     Ok(wrong)
 }
 

@@ -21,7 +21,7 @@ use crate::queue::Queues;
 use crate::store::{Kept, Kind, Known, KnownPod, Reader, SharingPod, Store, Woken};
 
 /// Types of Secrets that do not exist for us.
-const NOT_OURS: [&str; 3] =
+pub(crate) const NOT_OURS: [&str; 3] =
     ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
 
 /// What is watched, and who is told.

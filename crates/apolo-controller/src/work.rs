@@ -1,4 +1,4 @@
-//! All grants: those that are due, so many at a time, for as long as the lease is held.
+//! All grants and destinations: those that are due, so many at a time, for as long as the lease is held.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::apply::ApplyError;
+use crate::deliveries::Deliveries;
 use crate::events::News;
 use crate::grants::{Grants, Outcome};
 use crate::key::GrantKey;
@@ -21,7 +22,7 @@ use crate::queue::{Job, Queues};
 use crate::store::Known;
 use crate::sweep::sweep;
 
-/// How many grants are worked on at once: more make it hardly faster, and each of them much slower.
+/// How many grants, or destinations, are worked on at once: more make it hardly faster, and each of them much slower.
 const WIDTH: usize = 16;
 /// The same while others wait, so that who sends grants without pause, and has as much of the API server, does not run away.
 const WIDTH_BEHIND: usize = 32;
@@ -32,8 +33,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What the work needs.
 pub struct Work {
-    /// What is done with each.
+    /// What is done with each grant.
     pub grants: Grants,
+    /// What is done with each destination.
+    pub deliveries: Deliveries,
     /// What is due.
     pub queues: Arc<Queues>,
     /// Whether anything may be done.
@@ -46,20 +49,29 @@ pub struct Work {
     pub excluded: Vec<String>,
     /// How often each grant has failed in a row.
     pub failures: Failures<GrantKey>,
+    /// The same of each destination.
+    pub delivery_failures: Failures<String>,
 }
 
 impl Work {
     /// Works until it is asked to stop, and what was begun has ended.
     pub async fn run(self: Arc<Self>, terms: watch::Receiver<u64>, stop: impl Future<Output = ()>) {
         let sweeps = Arc::clone(&self).sweep(terms);
-        let mut running = JoinSet::new();
-        let grants = hand_out(&self.queues.grants, || self.width(), &mut running, |job| Arc::clone(&self).work(job));
+        let (mut granting, mut delivering) = (JoinSet::new(), JoinSet::new());
+        let queues = &self.queues;
+        let grants = hand_out(&queues.grants, || self.width(), &mut granting, |job| Arc::clone(&self).work(job));
+        let destinations =
+            hand_out(&queues.destinations, || WIDTH, &mut delivering, |job| Arc::clone(&self).deliver(job));
         tokio::select! {
             () = grants => {}
+            () = destinations => {}
             () = sweeps => {}
             () = stop => {}
         }
-        let ended = async { while running.join_next().await.is_some() {} };
+        let ended = async {
+            while granting.join_next().await.is_some() {}
+            while delivering.join_next().await.is_some() {}
+        };
         let _in_time = timeout(GRACE, ended).await;
     }
 
@@ -92,7 +104,7 @@ impl Work {
                 }
             }
             // The clock may have been set, so that also expiries are due that no timer tells.
-            self.grants.store.all().into_iter().for_each(|key| self.queues.grants.wake(key));
+            self.queues.wake(self.grants.store.everything());
         }
     }
 
@@ -102,6 +114,41 @@ impl Work {
             self.look(&job).await;
         }
         self.queues.grants.done(&job.key);
+    }
+
+    async fn deliver(self: Arc<Self>, job: Job<String>) {
+        if self.held.check().is_ok() && self.grants.store.missing().is_empty() {
+            let pause = match self.deliveries.reconcile(&job.key).await {
+                Ok(delivered) => {
+                    if delivered.lifted > 0 {
+                        self.metrics.lifted(job.since.elapsed());
+                    }
+                    if delivered.again {
+                        self.queues.destinations.wake(job.key.clone());
+                    }
+                    delivered.later.then(|| self.delivery_failures.count(&job.key).1)
+                }
+                Err(ApplyError::NotHeld(_)) => None,
+                Err(error) => {
+                    let (count, pause) = self.delivery_failures.count(&job.key);
+                    self.metrics.error(error.kind());
+                    let why = chain(&error);
+                    tracing::warn!(
+                        namespace = job.key,
+                        why,
+                        count,
+                        ?pause,
+                        "not all could be delivered; it is tried again"
+                    );
+                    Some(pause)
+                }
+            };
+            match pause {
+                Some(pause) => self.queues.destinations.wake_at(job.key.clone(), Instant::now() + pause),
+                None => self.delivery_failures.forget(&job.key),
+            }
+        }
+        self.queues.destinations.done(&job.key);
     }
 
     async fn look(&self, job: &Job<GrantKey>) {
@@ -123,6 +170,9 @@ impl Work {
 
     fn wake(&self, key: &GrantKey, began: Began, outcome: Outcome) {
         self.queues.wake(outcome.woken);
+        if outcome.changed {
+            self.queues.wake(self.grants.store.users(key));
+        }
         if outcome.words {
             self.queues.grants.wake_for_words(key.clone());
         }

@@ -63,6 +63,34 @@ impl Store {
         state.complete.insert(Source::Pods);
     }
 
+    /// Where the secrets of a grant are used.
+    #[must_use]
+    pub fn users(&self, key: &GrantKey) -> Woken {
+        Woken { grants: BTreeSet::new(), ..self.lock().given(key) }
+    }
+
+    /// A copy, or what else bears its name.
+    #[must_use]
+    pub fn copy(&self, namespace: &str, name: &str) -> Option<KnownCopy> {
+        self.lock().namespaces.get(namespace)?.destination.copies.get(name).cloned()
+    }
+
+    /// A Secret of an owner.
+    #[must_use]
+    pub fn secret(&self, namespace: &str, name: &str) -> Option<KnownSecret> {
+        self.lock().namespaces.get(namespace)?.secrets.get(name).cloned()
+    }
+
+    /// The copies that are known, by namespace and name.
+    #[must_use]
+    pub fn all_copies(&self) -> Vec<(String, String, KnownCopy)> {
+        let state = self.lock();
+        let each = state.namespaces.iter().flat_map(|(namespace, known)| {
+            known.destination.copies.iter().map(|(name, copy)| (namespace.clone(), name.clone(), copy.clone()))
+        });
+        each.collect()
+    }
+
     /// What is known of a namespace as a destination.
     #[must_use]
     pub fn destination(&self, namespace: &str) -> Destination {
@@ -172,6 +200,6 @@ impl State {
 }
 
 /// What of a Pod matters to what is delivered: all else changes often, such as its conditions.
-fn stage(pod: &KnownPod) -> (String, bool, bool, bool) {
-    (pod.uid.clone(), pod.is_gated, pod.is_leaving, pod.is_finished)
+fn stage(pod: &KnownPod) -> (String, [bool; 4]) {
+    (pod.uid.clone(), [pod.is_gated, pod.is_leaving, pod.is_pending, pod.is_finished])
 }

@@ -62,6 +62,8 @@ pub struct KnownPod {
     pub is_gated: bool,
     /// Whether it is being deleted.
     pub is_leaving: bool,
+    /// Whether it does not run yet.
+    pub is_pending: bool,
     /// Whether its containers have ended, and none starts again.
     pub is_finished: bool,
     /// What it asks for, with all others that ask for the same.
@@ -135,12 +137,14 @@ impl Reader {
         let namespace = pod.metadata.namespace.clone()?;
         let party = Arc::new(self.party(&pod, &namespace));
         let SharingPod { metadata, spec, status } = pod;
+        let phase = status.phase.as_deref();
         let known = KnownPod {
             version: owned::version(&metadata),
             uid: metadata.uid?,
             is_gated: spec.scheduling_gates.iter().any(|gate| gate.name == DELIVERY_GATE),
             is_leaving: metadata.deletion_timestamp.is_some(),
-            is_finished: status.phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase.as_str())),
+            is_pending: phase.is_none_or(|phase| phase == "Pending"),
+            is_finished: phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase)),
             party,
         };
         Some((namespace, metadata.name?, known))

@@ -1,0 +1,102 @@
+//! Whether Pods may use what they ask for, asked of the API server now: the grants as it has them, and RBAC.
+
+use std::sync::Arc;
+
+use apolo_api::grant::SecretGrant;
+use apolo_api::lineage::{self, Descent};
+use apolo_core::requester::Requester;
+use apolo_runtime::review::{Resource, Right};
+use futures_util::future::{FutureExt, try_join, try_join_all};
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::Deliveries;
+use crate::apply::{ApplyError, DEADLINE};
+use crate::key::GrantKey;
+use crate::store::{Asked, Party, gives};
+
+/// `use` comes with whatever a grant gives.
+const VERBS: [&str; 2] = ["use", "get"];
+
+impl Deliveries {
+    /// Whether Pods of a party may use each of what they ask for in a namespace.
+    ///
+    /// # Errors
+    /// When an answer cannot be had.
+    pub(super) async fn decide(&self, party: &Party, namespace: &str) -> Result<Vec<bool>, ApplyError> {
+        let mut asking = Vec::new();
+        for asked in &party.asked {
+            asking.push(self.may(party, asked, namespace).boxed());
+        }
+        try_join_all(asking).await
+    }
+
+    async fn may(&self, party: &Party, asked: &Asked, namespace: &str) -> Result<bool, ApplyError> {
+        let now = Timestamp::now();
+        let granting = self.store.granting(asked, namespace, &party.identities, self.max_access, now);
+        for to in &party.identities {
+            let grants: Vec<&GrantKey> = granting.iter().filter(|it| it.to == *to).map(|it| &it.grant).collect();
+            if grants.is_empty() {
+                continue;
+            }
+            let (is_given, is_right) =
+                try_join(self.is_given(&grants, asked, namespace, to), self.has_right(asked, to)).await?;
+            if is_given && is_right {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether one of these grants, as the API server has it, gives somebody the use of a secret in a namespace.
+    async fn is_given(
+        &self,
+        grants: &[&GrantKey],
+        asked: &Asked,
+        namespace: &str,
+        to: &Requester,
+    ) -> Result<bool, ApplyError> {
+        for key in grants {
+            let Some(grant) = self.writer.read::<SecretGrant>(&key.namespace, &key.name).await? else { continue };
+            let now = Timestamp::now();
+            if gives(&grant, asked, namespace, to, self.max_access, now) && self.stands(key, &grant, now).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn stands(&self, key: &GrantKey, grant: &SecretGrant, now: Timestamp) -> Result<bool, ApplyError> {
+        if lineage::stands_by_itself(grant) {
+            return Ok(true);
+        }
+        let known = self.store.ancestors(&key.namespace, grant);
+        let names = known.readable.iter().filter_map(|ancestor| ancestor.metadata.name.as_deref());
+        let mut reads = Vec::new();
+        for name in names {
+            reads.push(self.writer.read::<SecretGrant>(&key.namespace, name).boxed());
+        }
+        let ancestors: Vec<SecretGrant> = try_join_all(reads).await?.into_iter().flatten().collect();
+        let grants = ancestors.iter().filter_map(|it| Some((it.metadata.uid.as_deref()?, it))).collect();
+        Ok(lineage::descent(grant, &grants, &known.unreadable, self.max_access, now) == Descent::Stands)
+    }
+
+    async fn has_right(&self, asked: &Asked, to: &Requester) -> Result<bool, ApplyError> {
+        let to = Arc::new(to.clone());
+        for verb in VERBS {
+            let right = Right {
+                verb,
+                resource: Resource::Secrets,
+                namespace: asked.owner.clone(),
+                name: Some(asked.object.clone()),
+            };
+            let object = || format!("whether {} may {verb} Secret {}/{}", to.name, asked.owner, asked.object);
+            let answers = timeout(DEADLINE, self.reviews.ask(&to, [right.clone()])).await;
+            let answers = answers.map_err(|_| ApplyError::NoAnswer { operation: "ask", object: object() })??;
+            if answers.allow(&right) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

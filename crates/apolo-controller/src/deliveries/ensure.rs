@@ -1,0 +1,81 @@
+//! One copy, made what it should be.
+
+use super::Deliveries;
+use super::plan::{Asker, owners};
+use crate::apply::ApplyError;
+use crate::copies::{Content, SealedSecret, renewal};
+use crate::store::{Asked, KnownCopy};
+use crate::watch::NOT_OURS;
+
+/// What came of ensuring a copy.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ensured {
+    /// It is there, with the value that its source has.
+    There,
+    /// There is nothing to be copied.
+    NoSource,
+    /// The source has no such entry.
+    NoEntry,
+    /// Somebody else's Secret bears its name.
+    Foreign,
+    /// The namespace is going.
+    Leaving,
+    /// Somebody else has changed it meanwhile; it is to be tried again.
+    Conflict,
+}
+
+impl Deliveries {
+    /// Makes a copy what it should be, owned by those of the askers who may use it.
+    pub(super) async fn ensure(
+        &self,
+        namespace: &str,
+        asked: &Asked,
+        askers: &[Asker<'_>],
+    ) -> Result<Ensured, ApplyError> {
+        let known = self.store.copy(namespace, &asked.copy);
+        if known.as_ref().is_some_and(|copy| copy.source.is_none()) {
+            return Ok(Ensured::Foreign);
+        }
+        if known.as_ref().is_some_and(|copy| copy.is_leaving || !copy.is_of(asked)) {
+            // It has not gone yet.
+            return Ok(Ensured::Conflict);
+        }
+        let Some(source) = self.store.secret(&asked.owner, &asked.object) else { return Ok(Ensured::NoSource) };
+        if known.as_ref().is_some_and(|copy| copy.is_current(&source)) {
+            return Ok(Ensured::There);
+        }
+        let read: Option<SealedSecret> = self.writer.read(&asked.owner, &asked.object).await?;
+        let Some(source) = read.filter(|source| !NOT_OURS.contains(&source.kind_of())) else {
+            return Ok(Ensured::NoSource);
+        };
+        let Some(content) = source.content(&asked.entry) else { return Ok(Ensured::NoEntry) };
+        let written = match &known {
+            Some(known) => self.renew(namespace, asked, known, &content).await,
+            None => {
+                let owners = owners(&asked.copy, None, askers).unwrap_or_default();
+                let copy = SealedSecret::copy(asked, namespace, content, owners);
+                self.writer.create(&copy).await
+            }
+        };
+        match written {
+            Ok(stored) => {
+                tracing::info!(namespace, secret = asked.copy, source = asked.source(), "a copy is written");
+                self.put_copy(&stored);
+                Ok(Ensured::There)
+            }
+            Err(error) if known.is_none() && error.is_of_leaving_namespace() => Ok(Ensured::Leaving),
+            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Ensured::Conflict),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn renew(
+        &self,
+        namespace: &str,
+        asked: &Asked,
+        known: &KnownCopy,
+        content: &Content,
+    ) -> Result<SealedSecret, ApplyError> {
+        self.writer.merge(namespace, &asked.copy, &renewal(asked, known, content)).await
+    }
+}
