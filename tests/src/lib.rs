@@ -24,6 +24,7 @@ pub mod cluster;
 pub mod command;
 pub mod control_plane;
 pub mod controller;
+pub mod delivered;
 pub mod eventually;
 pub mod examples;
 pub mod grants;

@@ -1,0 +1,467 @@
+//! Shared secrets, delivered: copies, gates, and what becomes of both, on a real API server with its controllers.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use apolo_tests::{
+    controller::ACCOUNT,
+    delivered::is_gated,
+    eventually::{eventually, within},
+    namespace::{Namespace, with_namespace},
+    objects,
+    webhook::RELEASE,
+};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    batch::v1::Job,
+    core::v1::{Pod, Secret},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+const ENV: &str = "secrets.apolo.us/env";
+const KEY: &str = "secret-password";
+
+/// Alice's namespace, with her secrets, and bob's, where he may edit and is in ml-team.
+struct Scene {
+    alice: Namespace,
+    bobs: Namespace,
+    bob: Client,
+}
+
+impl Scene {
+    async fn new(alice: Namespace, bobs: Namespace) -> anyhow::Result<Self> {
+        alice.secret_of(KEY, &[(KEY, "hunter2")]).await?;
+        alice.secret_of("db", &[("user", "alice"), ("password", "swordfish")]).await?;
+        bobs.person("bob").await?;
+        let bob = bobs.user("bob", &["ml-team"]).await?;
+        Ok(Self { alice, bobs, bob })
+    }
+
+    fn reference(&self, key: &str) -> String {
+        format!("secret:/{}/{key}", self.alice.name)
+    }
+
+    /// A template that asks for these of alice's secrets.
+    fn template(&self, keys: &[&str]) -> Value {
+        let items = keys.iter().enumerate().map(|(number, key)| format!("S{number}={}", self.reference(key)));
+        objects::template(&[(ENV, &items.collect::<Vec<_>>().join("\n"))])
+    }
+
+    /// Alice's grant of this name: of these secrets, for bob, in his namespace.
+    async fn share(&self, name: &str, keys: &[&str]) -> anyhow::Result<()> {
+        let subjects = json!([{"kind": "User", "name": "bob"}]);
+        let fields = json!({"secrets": keys, "access": "Use", "subjects": subjects, "namespaces": [self.bobs.name]});
+        self.alice.share(name, &fields).await?;
+        self.alice.stands(name, "Granted").await?;
+        Ok(())
+    }
+
+    async fn withdraw(&self, name: &str) -> anyhow::Result<()> {
+        self.alice.grants().delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Creates an object as soon as the grants allow it: the webhook hears of one a moment later.
+    async fn create(&self, object: &Value) -> anyhow::Result<()> {
+        within(Duration::from_secs(10), "it is allowed", async || {
+            self.bobs.create_as(&self.bob, object).await.map_err(|error| format!("{error:?}"))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// A Pod of bob's that asks for alice's password, and has it.
+    async fn delivered(&self, name: &str) -> anyhow::Result<Pod> {
+        self.create(&objects::pod(name, &self.template(&[KEY]))).await?;
+        Ok(self.bobs.is_lifted(name).await?)
+    }
+
+    /// Creates as the controller what a test needs and nobody else may write.
+    async fn write_copy(&self, name: &str) -> anyhow::Result<()> {
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {KEY: "forged"}});
+        self.bobs.create_as(&self.controller().await?, &secret).await?;
+        Ok(())
+    }
+
+    /// The account under which the controller writes.
+    async fn controller(&self) -> anyhow::Result<Client> {
+        Ok(self.bobs.service_account(RELEASE, ACCOUNT).await?)
+    }
+
+    /// Takes away all Pods, and what makes them.
+    async fn clear(&self) -> anyhow::Result<()> {
+        let (now, all) = (DeleteParams::background().grace_period(0), ListParams::default());
+        self.bobs.api::<Deployment>().delete_collection(&now, &all).await?;
+        self.bobs.api::<StatefulSet>().delete_collection(&now, &all).await?;
+        self.bobs.api::<Job>().delete_collection(&now, &all).await?;
+        eventually("there is no Pod", async || {
+            let pods = self.bobs.api::<Pod>();
+            pods.delete_collection(&now, &all).await.map_err(|error| error.to_string())?;
+            let left = pods.list(&all).await.map_err(|error| error.to_string())?.items.len();
+            if left == 0 { Ok(()) } else { Err(format!("{left} Pods")) }
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// Runs `body` with two namespaces.
+async fn with_scene(body: impl AsyncFnOnce(Scene) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    with_namespace(async |alice| with_namespace(async |bobs| body(Scene::new(alice, bobs).await?).await).await).await
+}
+
+#[tokio::test]
+async fn each_kind_of_subject_and_workload_gets_its_copy_and_it_goes_when_access_does() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        let bobs = &scene.bobs.name;
+        for (index, subject) in [
+            json!({"kind": "User", "name": "bob"}),
+            json!({"kind": "Group", "name": "ml-team"}),
+            json!({"kind": "ServiceAccount", "name": "default", "namespace": bobs}),
+            json!({"kind": "Namespace", "name": bobs}),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let name = format!("grant-{index}");
+            let opens = subject["kind"] == "ServiceAccount" || subject["kind"] == "Namespace";
+            let namespaces = if opens { json!([]) } else { json!([bobs]) };
+            let fields = json!({"secrets": [KEY], "access": "Use", "subjects": [subject], "namespaces": namespaces});
+            scene.alice.share(&name, &fields).await?;
+            let template = scene.template(&[KEY]);
+            let pod = format!("{name}-pod");
+            scene.create(&objects::pod(&pod, &template)).await?;
+            scene.create(&objects::job(&format!("{name}-job"), &template)).await?;
+            scene.create(&objects::deployment(&format!("{name}-deployment"), &template)).await?;
+            scene.create(&objects::stateful_set(&format!("{name}-set"), &template)).await?;
+            scene.bobs.is_lifted(&pod).await?;
+            for app in ["job", "deployment", "set"] {
+                let made = scene.bobs.pod_of(&format!("{name}-{app}")).await?;
+                scene.bobs.is_lifted(&made.name_any()).await?;
+            }
+            scene.bobs.copies_hold(&["hunter2"]).await?;
+            let told = scene.bobs.is_told(&pod, "Delivered").await?;
+            assert_eq!(told, format!("{} is there for the Pod", scene.reference(KEY)));
+            scene.withdraw(&name).await?;
+            scene.bobs.copies_hold(&[]).await?;
+            scene.clear().await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_jobs_of_a_cron_job_get_their_copy() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        scene.create(&objects::cron_job("nightly", &scene.template(&[KEY]))).await?;
+        // A minute at most until the next is due.
+        let pod = within(Duration::from_secs(90), "its Job makes a Pod", async || {
+            scene.bobs.pod_of("nightly").await.map_err(|error| error.to_string())
+        })
+        .await?;
+        scene.bobs.is_lifted(&pod.name_any()).await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_copy_has_only_the_entry_that_is_asked_for_and_nothing_else_of_its_source() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &["db"]).await?;
+        scene.create(&objects::pod("pod", &scene.template(&["db#password"]))).await?;
+        let pod = scene.bobs.is_lifted("pod").await?;
+        let [copy] = <[Secret; 1]>::try_from(scene.bobs.copies().await?).map_err(|all| anyhow::anyhow!("{all:?}"))?;
+        let source = scene.alice.api::<Secret>().get("db").await?;
+        let data = copy.data.clone().unwrap_or_default();
+        assert_eq!(data.keys().collect::<Vec<_>>(), ["password"]);
+        assert_eq!(data["password"].0, b"swordfish");
+        assert_eq!(copy.type_.as_deref(), Some("Opaque"));
+        let labels: Vec<_> = copy.labels().iter().collect();
+        assert_eq!(labels, [(&"secrets.apolo.us/delivery".to_owned(), &"true".to_owned())]);
+        let annotations: Vec<(&str, &str)> = copy.annotations().iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let (uid, version) = (source.uid().unwrap(), source.resource_version().unwrap());
+        assert_eq!(
+            annotations,
+            [
+                ("secrets.apolo.us/source", format!("{}/db/password", scene.alice.name).as_str()),
+                ("secrets.apolo.us/source-uid", uid.as_str()),
+                ("secrets.apolo.us/source-version", version.as_str()),
+            ]
+        );
+        assert_eq!(copy.owner_references().iter().map(|it| it.uid.clone()).collect::<Vec<_>>(), [pod.uid().unwrap()]);
+        assert!(copy.finalizers().is_empty());
+        // The Pod names that copy.
+        let env = pod.spec.context("no spec")?.containers[0].env.clone().unwrap_or_default();
+        let reference = env[0].value_from.clone().and_then(|from| from.secret_key_ref).context("no reference")?;
+        assert_eq!((reference.name, reference.key.as_str()), (copy.name_any(), "password"));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_copy_goes_with_the_last_pod_that_uses_it_whether_deleted_or_finished() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        for name in ["first", "second", "third"] {
+            scene.delivered(name).await?;
+        }
+        scene.bobs.finish("first").await?;
+        scene.bobs.delete_pod("second").await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        // Whoever is left owns it, so that it goes with him even when nobody looks.
+        let third = scene.bobs.api::<Pod>().get("third").await?.uid();
+        eventually("the third Pod owns the copy", async || {
+            let copies = scene.bobs.copies().await.map_err(|error| error.to_string())?;
+            let owners: Vec<_> =
+                copies.iter().flat_map(|copy| copy.owner_references()).map(|it| it.uid.clone()).collect();
+            if owners.iter().any(|owner| Some(owner) == third.as_ref()) { Ok(()) } else { Err(format!("{owners:?}")) }
+        })
+        .await?;
+        scene.bobs.finish("third").await?;
+        scene.bobs.copies_hold(&[]).await?;
+        scene.delivered("fourth").await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        scene.bobs.delete_pod("fourth").await?;
+        scene.bobs.copies_hold(&[]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_copy_follows_its_source_and_goes_with_it_and_comes_back() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY, "db"]).await?;
+        scene.delivered("first").await?;
+        scene.create(&objects::pod("both", &scene.template(&["db#user", "db#password"]))).await?;
+        scene.bobs.is_lifted("both").await?;
+        scene.bobs.copies_hold(&["alice", "hunter2", "swordfish"]).await?;
+        scene.alice.rotate(KEY, KEY, "correct horse").await?;
+        scene.alice.rotate("db", "password", "tuna").await?;
+        scene.bobs.copies_hold(&["alice", "correct horse", "tuna"]).await?;
+
+        let secrets: Api<Secret> = scene.alice.api();
+        secrets.delete(KEY, &DeleteParams::default()).await?;
+        scene.bobs.copies_hold(&["alice", "tuna"]).await?;
+        // The hook refuses a Pod now; one of a controller that was there before says why it waits.
+        scene.alice.secret_of(KEY, &[(KEY, "new")]).await?;
+        scene.bobs.copies_hold(&["alice", "new", "tuna"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pod_waits_while_its_source_has_nothing_for_it_and_says_so() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &["db"]).await?;
+        scene.create(&objects::pod("pod", &scene.template(&["db#later"]))).await?;
+        let told = scene.bobs.is_told("pod", "SourceMissing").await?;
+        assert_eq!(told, format!("{} has no entry \"later\" yet", scene.reference("db#later")));
+        ensure!(is_gated(&scene.bobs.api::<Pod>().get("pod").await?) && scene.bobs.copies().await?.is_empty());
+        scene.alice.rotate("db", "later", "at last").await?;
+        scene.bobs.is_lifted("pod").await?;
+        scene.bobs.copies_hold(&["at last"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pod_whose_access_ended_before_it_came_stays_gated_until_it_has_it_again() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY, "db"]).await?;
+        // It waits for what is not there, so that it is there when access ends.
+        scene.create(&objects::pod("pod", &scene.template(&[KEY, "db#later"]))).await?;
+        scene.bobs.is_told("pod", "SourceMissing").await?;
+        scene.alice.change("one", &json!({"secrets": ["db"]})).await?;
+        let told = scene.bobs.is_told("pod", "DeliveryRefused").await?;
+        let (alice, bobs) = (&scene.alice.name, &scene.bobs.name);
+        assert_eq!(
+            told,
+            format!(
+                "bob may not use secret:/{alice}/{KEY} in namespace {bobs}: there is none, or it is not shared with bob for this \
+                 namespace. Its owner can run: apolo share secret:{KEY} bob --to {bobs} -n {alice}"
+            )
+        );
+        scene.bobs.copies_hold(&[]).await?;
+        scene.alice.rotate("db", "later", "at last").await?;
+        scene.alice.change("one", &json!({"secrets": ["db", KEY]})).await?;
+        scene.bobs.is_lifted("pod").await?;
+        scene.bobs.copies_hold(&["at last", "hunter2"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn of_two_who_use_a_copy_one_keeps_it_when_the_other_loses_access() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        let carol = scene.bobs.person("carol").await?;
+        let subjects = json!([{"kind": "User", "name": "carol"}]);
+        scene
+            .alice
+            .share("two", &json!({"secrets": [KEY], "subjects": subjects, "namespaces": [scene.bobs.name]}))
+            .await?;
+        scene.delivered("of-bob").await?;
+        let pod = objects::pod("of-carol", &scene.template(&[KEY]));
+        within(Duration::from_secs(10), "it is allowed", async || {
+            scene.bobs.create_as(&carol, &pod).await.map_err(|error| format!("{error:?}"))
+        })
+        .await?;
+        scene.bobs.is_lifted("of-carol").await?;
+        scene.withdraw("one").await?;
+        scene.alice.is_withdrawn("one").await?;
+        scene.alice.rotate(KEY, KEY, "for carol").await?;
+        scene.bobs.copies_hold(&["for carol"]).await?;
+        scene.withdraw("two").await?;
+        scene.bobs.copies_hold(&[]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_bears_the_name_of_a_copy_and_is_not_ours_is_never_adopted() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        scene.delivered("first").await?;
+        let name = scene.bobs.copies().await?[0].name_any();
+        scene.bobs.delete_pod("first").await?;
+        scene.bobs.copies_hold(&[]).await?;
+        // As one from before the policies may be.
+        scene.write_copy(&name).await?;
+        scene.create(&objects::pod("second", &scene.template(&[KEY]))).await?;
+        let told = scene.bobs.is_told("second", "DeliveryRefused").await?;
+        let bobs = &scene.bobs.name;
+        ensure!(told.contains(&format!("kubectl delete secret {name} -n {bobs}")), "{told}");
+        ensure!(is_gated(&scene.bobs.api::<Pod>().get("second").await?));
+        scene.bobs.copies_hold(&["forged"]).await?;
+        scene.bobs.api::<Secret>().delete(&name, &DeleteParams::default()).await?;
+        scene.bobs.is_lifted("second").await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_copy_that_others_changed_or_took_away_is_made_anew() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        scene.delivered("pod").await?;
+        let name = scene.bobs.copies().await?[0].name_any();
+        scene.bobs.api::<Secret>().delete(&name, &DeleteParams::default()).await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        // The policy lets only the account of the controller; by another field manager it is another's work.
+        let secrets: Api<Secret> = Api::namespaced(scene.controller().await?, &scene.bobs.name);
+        let params = PatchParams { field_manager: Some("somebody".into()), ..PatchParams::default() };
+        secrets.patch(&name, &params, &Patch::Merge(json!({"stringData": {KEY: "forged"}}))).await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pod_with_a_node_has_no_gate_and_gets_its_copy() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        let mut template = scene.template(&[KEY]);
+        template["spec"]["nodeName"] = json!("nowhere");
+        scene.create(&objects::pod("pod", &template)).await?;
+        ensure!(!is_gated(&scene.bobs.api::<Pod>().get("pod").await?));
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_dry_run_is_answered_as_usual_and_delivers_nothing() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        let pods: Api<Pod> = Api::namespaced(scene.bob.clone(), &scene.bobs.name);
+        let pod: Pod = serde_json::from_value(objects::pod("dry", &scene.template(&[KEY])))?;
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        let answered = within(Duration::from_secs(10), "it is allowed", async || {
+            pods.create(&dry, &pod).await.map_err(|error| error.to_string())
+        })
+        .await?;
+        ensure!(is_gated(&answered));
+        // What comes after it is delivered, and it alone.
+        scene.alice.rotate(KEY, KEY, "later").await?;
+        scene.create(&objects::pod("wet", &scene.template(&[KEY]))).await?;
+        let wet = scene.bobs.is_lifted("wet").await?;
+        scene.bobs.copies_hold(&["later"]).await?;
+        let owners = scene.bobs.copies().await?[0].owner_references().to_vec();
+        assert_eq!(owners.iter().map(|it| Some(it.uid.clone())).collect::<Vec<_>>(), [wet.uid()]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_namespace_that_goes_is_left_alone() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &["db"]).await?;
+        let mut template = scene.template(&["db#later"]);
+        template["metadata"]["finalizers"] = json!(["example.com/held"]);
+        let mut pod = objects::pod("pod", &template);
+        pod["metadata"]["finalizers"] = json!(["example.com/held"]);
+        scene.create(&pod).await?;
+        scene.bobs.is_told("pod", "SourceMissing").await?;
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(scene.bobs.client.clone());
+        namespaces.delete(&scene.bobs.name, &DeleteParams::default()).await?;
+        scene.alice.rotate("db", "later", "too late").await?;
+        // Nothing is written there, whatever is tried: the namespace goes as soon as its Pod does.
+        let release = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        scene.bobs.api::<Pod>().patch("pod", &PatchParams::default(), &release).await?;
+        eventually("the namespace has gone", async || match namespaces.get_opt(&scene.bobs.name).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn of_many_pods_that_use_a_copy_sixteen_own_it_at_most() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        let mut job = objects::job("many", &scene.template(&[KEY]));
+        job["spec"]["completions"] = json!(40);
+        job["spec"]["parallelism"] = json!(40);
+        scene.create(&job).await?;
+        let pods: Api<Pod> = scene.bobs.api();
+        let app = ListParams::default().labels("app=many");
+        let all = eventually("forty gates are lifted", async || {
+            let pods = pods.list(&app).await.map_err(|error| error.to_string())?.items;
+            let lifted = pods.iter().filter(|pod| !is_gated(pod)).count();
+            if lifted == 40 { Ok(pods) } else { Err(format!("{lifted} of {}", pods.len())) }
+        })
+        .await?;
+        let owners = scene.bobs.copies().await?[0].owner_references().len();
+        ensure!((5..=16).contains(&owners), "{owners}");
+        for pod in &all {
+            scene.bobs.finish(&pod.name_any()).await?;
+        }
+        scene.bobs.copies_hold(&[]).await?;
+        Ok(())
+    })
+    .await
+}
