@@ -224,7 +224,7 @@ async fn a_copy_goes_with_the_last_pod_that_uses_it_whether_deleted_or_finished(
         eventually("the third Pod owns the copy", async || {
             let copies = scene.bobs.copies().await.map_err(|error| error.to_string())?;
             let owners: Vec<_> =
-                copies.iter().flat_map(|copy| copy.owner_references()).map(|it| it.uid.clone()).collect();
+                copies.iter().flat_map(ResourceExt::owner_references).map(|it| it.uid.clone()).collect();
             if owners.iter().any(|owner| Some(owner) == third.as_ref()) { Ok(()) } else { Err(format!("{owners:?}")) }
         })
         .await?;

@@ -68,8 +68,11 @@ impl Plan {
 
     /// Somebody asks; how it will go wrong.
     pub(super) fn tried(&self, parts: &Parts) -> Option<Trouble> {
-        let watches = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
-        let what = format!("{} {}{}", parts.method, parts.uri.path(), if watches { "?watch" } else { "" });
+        let query = parts.uri.query().unwrap_or_default();
+        // Those of one kind of object are told apart by what they leave out.
+        let fields = query.split('&').find(|part| part.starts_with("fieldSelector=")).unwrap_or_default();
+        let watches = if query.contains("watch=true") { format!("?watch&{fields}") } else { String::new() };
+        let what = format!("{} {}{watches}", parts.method, parts.uri.path());
         let mut state = self.lock();
         *state.tries.entry(what).or_default() += 1;
         state.trouble

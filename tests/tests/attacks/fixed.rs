@@ -71,7 +71,7 @@ fn changes() -> Vec<(&'static str, Value, Value)> {
 
 /// Every change by everybody, of the Pod and through its status.
 async fn changed(scene: &Scene) -> anyhow::Result<Vec<Row>> {
-    let mut fixed = objects::pod("fixed", &scene.template(BOBS));
+    let mut fixed = objects::pod("fixed", &scene.waiting(BOBS));
     fixed["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "2m"}});
     scene.given(&scene.bob, &fixed).await?;
     let pod = core(scene, "Pod", "fixed");
@@ -90,7 +90,7 @@ async fn changed(scene: &Scene) -> anyhow::Result<Vec<Row>> {
 /// The whole Pod replaced, applied, and changed by JSON Patch.
 async fn in_other_ways(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let namespace = &scene.bobs.name;
-    let stored = scene.given(&scene.bob, &objects::pod("replaced", &scene.template(BOBS))).await?;
+    let stored = scene.given(&scene.bob, &objects::pod("replaced", &scene.waiting(BOBS))).await?;
     let user = scene.almighty("mallory");
     let with = |name: &str| {
         let mut pod = stored.clone();
@@ -198,7 +198,7 @@ async fn gates(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let controller = scene.almighty("system:serviceaccount:apolo-secrets:apolo-secrets-controller");
     let mut rows = Vec::new();
     for (who, somebody) in people {
-        let mut pod = objects::pod(&format!("gated-{}", rows.len()), &scene.template(BOBS));
+        let mut pod = objects::pod(&format!("gated-{}", rows.len()), &scene.waiting(BOBS));
         pod["spec"]["schedulingGates"] = json!([other]);
         scene.given(&scene.bob, &pod).await?;
         let path = core(scene, "Pod", pod["metadata"]["name"].as_str().unwrap_or_default());
@@ -218,18 +218,65 @@ async fn gates(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         ));
     }
     rows.extend(around_the_gate(scene).await?);
+    rows.extend(by_the_controller(scene).await?);
+    Ok(rows)
+}
+
+/// Our controller may patch Pods, to lift the gate and for nothing else.
+async fn by_the_controller(scene: &Scene) -> anyhow::Result<Vec<Row>> {
+    const ONLY: &str =
+        "the controller changes nothing of a Pod but that it takes the gate secrets.apolo.us/delivery away";
+    let controller = scene.almighty("system:serviceaccount:apolo-secrets:apolo-secrets-controller");
+    let namespace = &scene.bobs.name;
+    let other = json!({"name": "example.com/other"});
+    let mut gated = objects::pod("of-the-controller", &scene.waiting(BOBS));
+    gated["spec"]["schedulingGates"] = json!([other]);
+    scene.given(&scene.bob, &gated).await?;
+    let path = core(scene, "Pod", "of-the-controller");
+    let mut rows = Vec::new();
+    for (what, patch) in [
+        ("its image", json!({"spec": {"containers": [{"name": "main", "image": "registry.invalid/other"}]}})),
+        ("where it may run", json!({"spec": {"nodeSelector": {"a": "b"}}})),
+        ("where it tolerates to run", json!({"spec": {"tolerations": [{"key": "a", "operator": "Exists"}]}})),
+        ("how long it may run", json!({"spec": {"activeDeadlineSeconds": 9}})),
+        ("a label", json!({"metadata": {"labels": {"a": "b"}}})),
+        ("an annotation", json!({"metadata": {"annotations": {"a": "b"}}})),
+        ("a finalizer", json!({"metadata": {"finalizers": ["example.com/held"]}})),
+        (
+            "the gate of another",
+            json!({"spec": {"schedulingGates": [{"$patch": "delete", "name": "example.com/other"}]}}),
+        ),
+    ] {
+        let attack = controller.patch(&path, Form::Strategic, &patch);
+        let twin = scene.almighty("admin").patch(&path, Form::Strategic, &patch);
+        rows.push(Row::new(format!("of a Pod {what}, by the controller"), attack, ONLY, twin));
+    }
+    let phase = json!({"status": {"phase": "Failed"}});
+    let status = format!("{path}/status");
+    rows.push(Row::new(
+        "the status of a Pod, by the controller",
+        controller.patch(&status, Form::Merge, &phase),
+        ONLY,
+        scene.almighty("admin").patch(&status, Form::Merge, &phase),
+    ));
+    let own = objects::pod("by-the-controller", &objects::template(&[]));
+    let create = |who: &Somebody| who.dry_create(namespace, &own);
+    rows.push(Row::new("a Pod made by the controller", create(&controller), ONLY, create(&scene.bob)));
+    let now = json!({"gracePeriodSeconds": 0});
+    let delete = |who: &Somebody| who.delete(&path, &now);
+    rows.push(Row::new("a Pod deleted by the controller", delete(&controller), ONLY, delete(&scene.bob)));
     Ok(rows)
 }
 
 /// Kubernetes itself holds the gate.
 async fn around_the_gate(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let template = objects::template(&[(ENV, "A=secret:a")]);
-    for (name, template) in [("waits", &scene.template(BOBS)), ("is-free", &template)] {
+    for (name, template) in [("waits", &scene.waiting(BOBS)), ("is-free", &template)] {
         scene.given(&scene.bob, &objects::pod(name, template)).await?;
     }
     let scheduler = scene.almighty("system:kube-scheduler");
     let bind = |pod: &str| scheduler.post(&format!("{}/binding", core(scene, "Pod", pod)), &binding(pod, &json!({})));
-    let mut on_a_node = objects::pod("on-a-node", &scene.template(BOBS));
+    let mut on_a_node = objects::pod("on-a-node", &scene.waiting(BOBS));
     on_a_node["spec"]["nodeName"] = json!("nowhere");
     let path = core(scene, "Pod", "waits");
     let others = json!({"spec": {"schedulingGates": [{"name": "example.com/delivery"}]}});

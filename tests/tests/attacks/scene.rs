@@ -128,6 +128,11 @@ impl Scene {
         objects::template(&[(ENV, &self.item(key))])
     }
 
+    /// The same, of an entry that is not there yet: its Pods wait for as long as a test takes.
+    pub(crate) fn waiting(&self, key: &str) -> Value {
+        self.template(&format!("{key}#later"))
+    }
+
     /// The same, which says who has launched it.
     pub(crate) fn stamped(&self, key: &str, user: &str, groups: &str) -> Value {
         objects::template(&[(ENV, &self.item(key)), (BY, user), (GROUPS, groups)])
