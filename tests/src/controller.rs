@@ -106,6 +106,25 @@ impl Controller {
         Ok(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
     }
 
+    /// How many requests that write objects of these kinds it has sent.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn written(&self, kinds: &[&str]) -> io::Result<f64> {
+        let all = self.all_metrics().await?;
+        let is_of = |line: &&str| kinds.iter().any(|kind| line.contains(&format!("object=\"{kind}\"")));
+        let counts = all.lines().filter(|line| line.starts_with("apolo_writes_total{")).filter(is_of);
+        Ok(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+    }
+
+    /// All that it counts, as it is shown.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn all_metrics(&self) -> io::Result<String> {
+        webhook::get(&self.address, "/metrics").await
+    }
+
     /// Returns when it leads.
     ///
     /// # Errors

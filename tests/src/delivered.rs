@@ -1,22 +1,32 @@
 //! Deliveries, as a test sees them: the copies in a namespace, the gates of its Pods, and what they are told.
 
+use std::time::Duration;
+
+use anyhow::Result;
 use k8s_openapi::api::{
+    apps::v1::{Deployment, StatefulSet},
+    batch::v1::Job,
     core::v1::{Pod, Secret},
     events::v1::Event,
 };
 use kube::{
-    ResourceExt,
+    Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
-    eventually::{NotYet, eventually, reached},
+    eventually::{NotYet, eventually, reached, within},
     namespace::{Error, Namespace},
+    objects,
 };
 
 /// What the name of every copy begins with.
 pub const COPY: &str = "apolo-shared-";
+/// The annotation by which Pods ask for variables.
+pub const ENV: &str = "secrets.apolo.us/env";
+/// The key of alice's that has one entry.
+pub const KEY: &str = "secret-password";
 const GATE: &str = "secrets.apolo.us/delivery";
 
 impl Namespace {
@@ -119,4 +129,100 @@ impl Namespace {
 pub fn is_gated(pod: &Pod) -> bool {
     let gates = pod.spec.iter().filter_map(|spec| spec.scheduling_gates.as_ref()).flatten();
     gates.into_iter().any(|gate| gate.name == GATE)
+}
+
+/// Alice's namespace, with her secrets, and bob's, where he may edit and is in ml-team.
+pub struct Scene {
+    /// Hers.
+    pub alice: Namespace,
+    /// His.
+    pub bobs: Namespace,
+    /// He.
+    pub bob: Client,
+}
+
+impl Scene {
+    /// Hers gets her secrets, and his the right to edit for him.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn new(alice: Namespace, bobs: Namespace) -> Result<Self> {
+        alice.secret_of(KEY, &[(KEY, "hunter2")]).await?;
+        alice.secret_of("db", &[("user", "alice"), ("password", "swordfish")]).await?;
+        bobs.person("bob").await?;
+        let bob = bobs.user("bob", &["ml-team"]).await?;
+        Ok(Self { alice, bobs, bob })
+    }
+
+    /// One of her secrets, as his Pods name it.
+    pub fn reference(&self, key: &str) -> String {
+        format!("secret:/{}/{key}", self.alice.name)
+    }
+
+    /// A template that asks for these of alice's secrets.
+    pub fn template(&self, keys: &[&str]) -> Value {
+        let items = keys.iter().enumerate().map(|(number, key)| format!("S{number}={}", self.reference(key)));
+        objects::template(&[(ENV, &items.collect::<Vec<_>>().join("\n"))])
+    }
+
+    /// Alice's grant of this name: of these secrets, for bob, in his namespace.
+    ///
+    /// # Errors
+    /// When it does not come to be in force.
+    pub async fn share(&self, name: &str, keys: &[&str]) -> Result<()> {
+        let subjects = json!([{"kind": "User", "name": "bob"}]);
+        let fields = json!({"secrets": keys, "access": "Use", "subjects": subjects, "namespaces": [self.bobs.name]});
+        self.alice.share(name, &fields).await?;
+        self.alice.stands(name, "Granted").await?;
+        Ok(())
+    }
+
+    /// Deletes a grant of hers.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn withdraw(&self, name: &str) -> Result<()> {
+        self.alice.grants().delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Creates an object as soon as the grants allow it: the webhook hears of one a moment later.
+    ///
+    /// # Errors
+    /// When they do not by the deadline.
+    pub async fn create(&self, object: &Value) -> Result<()> {
+        within(Duration::from_secs(10), "it is allowed", async || {
+            self.bobs.create_as(&self.bob, object).await.map_err(|error| format!("{error:?}"))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// A Pod of bob's that asks for alice's password, and has it.
+    ///
+    /// # Errors
+    /// When it does not by the deadline.
+    pub async fn delivered(&self, name: &str) -> Result<Pod> {
+        self.create(&objects::pod(name, &self.template(&[KEY]))).await?;
+        Ok(self.bobs.is_lifted(name).await?)
+    }
+
+    /// Takes away all Pods, and what makes them.
+    ///
+    /// # Errors
+    /// When that does not come about by the deadline.
+    pub async fn clear(&self) -> Result<()> {
+        let (now, all) = (DeleteParams::background().grace_period(0), ListParams::default());
+        self.bobs.api::<Deployment>().delete_collection(&now, &all).await?;
+        self.bobs.api::<StatefulSet>().delete_collection(&now, &all).await?;
+        self.bobs.api::<Job>().delete_collection(&now, &all).await?;
+        eventually("there is no Pod", async || {
+            let pods = self.bobs.api::<Pod>();
+            pods.delete_collection(&now, &all).await.map_err(|error| error.to_string())?;
+            let left = pods.list(&all).await.map_err(|error| error.to_string())?.items.len();
+            if left == 0 { Ok(()) } else { Err(format!("{left} Pods")) }
+        })
+        .await?;
+        Ok(())
+    }
 }

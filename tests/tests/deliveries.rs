@@ -6,109 +6,30 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use apolo_tests::{
     controller::ACCOUNT,
-    delivered::is_gated,
+    delivered::{KEY, Scene, is_gated},
     eventually::{eventually, within},
-    namespace::{Namespace, with_namespace},
+    namespace::with_namespace,
     objects,
     webhook::RELEASE,
 };
-use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    batch::v1::Job,
-    core::v1::{Pod, Secret},
-};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-const ENV: &str = "secrets.apolo.us/env";
-const KEY: &str = "secret-password";
-
-/// Alice's namespace, with her secrets, and bob's, where he may edit and is in ml-team.
-struct Scene {
-    alice: Namespace,
-    bobs: Namespace,
-    bob: Client,
+/// Creates as the controller what a test needs and nobody else may write.
+async fn write_copy(scene: &Scene, name: &str) -> anyhow::Result<()> {
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {KEY: "forged"}});
+    scene.bobs.create_as(&controller(scene).await?, &secret).await?;
+    Ok(())
 }
 
-impl Scene {
-    async fn new(alice: Namespace, bobs: Namespace) -> anyhow::Result<Self> {
-        alice.secret_of(KEY, &[(KEY, "hunter2")]).await?;
-        alice.secret_of("db", &[("user", "alice"), ("password", "swordfish")]).await?;
-        bobs.person("bob").await?;
-        let bob = bobs.user("bob", &["ml-team"]).await?;
-        Ok(Self { alice, bobs, bob })
-    }
-
-    fn reference(&self, key: &str) -> String {
-        format!("secret:/{}/{key}", self.alice.name)
-    }
-
-    /// A template that asks for these of alice's secrets.
-    fn template(&self, keys: &[&str]) -> Value {
-        let items = keys.iter().enumerate().map(|(number, key)| format!("S{number}={}", self.reference(key)));
-        objects::template(&[(ENV, &items.collect::<Vec<_>>().join("\n"))])
-    }
-
-    /// Alice's grant of this name: of these secrets, for bob, in his namespace.
-    async fn share(&self, name: &str, keys: &[&str]) -> anyhow::Result<()> {
-        let subjects = json!([{"kind": "User", "name": "bob"}]);
-        let fields = json!({"secrets": keys, "access": "Use", "subjects": subjects, "namespaces": [self.bobs.name]});
-        self.alice.share(name, &fields).await?;
-        self.alice.stands(name, "Granted").await?;
-        Ok(())
-    }
-
-    async fn withdraw(&self, name: &str) -> anyhow::Result<()> {
-        self.alice.grants().delete(name, &DeleteParams::default()).await?;
-        Ok(())
-    }
-
-    /// Creates an object as soon as the grants allow it: the webhook hears of one a moment later.
-    async fn create(&self, object: &Value) -> anyhow::Result<()> {
-        within(Duration::from_secs(10), "it is allowed", async || {
-            self.bobs.create_as(&self.bob, object).await.map_err(|error| format!("{error:?}"))
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// A Pod of bob's that asks for alice's password, and has it.
-    async fn delivered(&self, name: &str) -> anyhow::Result<Pod> {
-        self.create(&objects::pod(name, &self.template(&[KEY]))).await?;
-        Ok(self.bobs.is_lifted(name).await?)
-    }
-
-    /// Creates as the controller what a test needs and nobody else may write.
-    async fn write_copy(&self, name: &str) -> anyhow::Result<()> {
-        let secret =
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {KEY: "forged"}});
-        self.bobs.create_as(&self.controller().await?, &secret).await?;
-        Ok(())
-    }
-
-    /// The account under which the controller writes.
-    async fn controller(&self) -> anyhow::Result<Client> {
-        Ok(self.bobs.service_account(RELEASE, ACCOUNT).await?)
-    }
-
-    /// Takes away all Pods, and what makes them.
-    async fn clear(&self) -> anyhow::Result<()> {
-        let (now, all) = (DeleteParams::background().grace_period(0), ListParams::default());
-        self.bobs.api::<Deployment>().delete_collection(&now, &all).await?;
-        self.bobs.api::<StatefulSet>().delete_collection(&now, &all).await?;
-        self.bobs.api::<Job>().delete_collection(&now, &all).await?;
-        eventually("there is no Pod", async || {
-            let pods = self.bobs.api::<Pod>();
-            pods.delete_collection(&now, &all).await.map_err(|error| error.to_string())?;
-            let left = pods.list(&all).await.map_err(|error| error.to_string())?.items.len();
-            if left == 0 { Ok(()) } else { Err(format!("{left} Pods")) }
-        })
-        .await?;
-        Ok(())
-    }
+/// The account under which the controller writes.
+async fn controller(scene: &Scene) -> anyhow::Result<Client> {
+    Ok(scene.bobs.service_account(RELEASE, ACCOUNT).await?)
 }
 
 /// Runs `body` with two namespaces.
@@ -342,7 +263,7 @@ async fn what_bears_the_name_of_a_copy_and_is_not_ours_is_never_adopted() -> any
         scene.bobs.delete_pod("first").await?;
         scene.bobs.copies_hold(&[]).await?;
         // As one from before the policies may be.
-        scene.write_copy(&name).await?;
+        write_copy(&scene, &name).await?;
         scene.create(&objects::pod("second", &scene.template(&[KEY]))).await?;
         let told = scene.bobs.is_told("second", "DeliveryRefused").await?;
         let bobs = &scene.bobs.name;
@@ -366,7 +287,7 @@ async fn a_copy_that_others_changed_or_took_away_is_made_anew() -> anyhow::Resul
         scene.bobs.api::<Secret>().delete(&name, &DeleteParams::default()).await?;
         scene.bobs.copies_hold(&["hunter2"]).await?;
         // The policy lets only the account of the controller; by another field manager it is another's work.
-        let secrets: Api<Secret> = Api::namespaced(scene.controller().await?, &scene.bobs.name);
+        let secrets: Api<Secret> = Api::namespaced(controller(&scene).await?, &scene.bobs.name);
         let params = PatchParams { field_manager: Some("somebody".into()), ..PatchParams::default() };
         secrets.patch(&name, &params, &Patch::Merge(json!({"stringData": {KEY: "forged"}}))).await?;
         scene.bobs.copies_hold(&["hunter2"]).await?;

@@ -31,7 +31,7 @@ const OF_CLIENTS: [&str; 3] = ["h2", "hyper", "rustls"];
 #[derive(Args, Clone, Debug)]
 pub struct LogLevel {
     /// Least level that is logged: off, error, warn, info, debug or trace.
-    #[arg(long, env = "APOLO_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
+    #[arg(long, global = true, env = "APOLO_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
     pub log_level: LevelFilter,
 }
 

@@ -1,0 +1,162 @@
+//! Deliveries while the controller is away and after it came back, and what is told of values: nothing. Each test has a control plane
+//! of its own.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, ensure};
+use apolo_tests::{
+    cluster::Cluster,
+    delivered::{KEY, Scene},
+    eventually::eventually,
+    objects,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use k8s_openapi::api::{
+    core::v1::{Pod, Secret},
+    events::v1::Event,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+};
+use serde_json::json;
+
+/// A value, nowhere else.
+const PLANTED: &str = "hunter2-planted-for-bob";
+
+#[tokio::test]
+async fn what_ended_while_the_controller_was_away_is_taken_away_and_nothing_else_is_written() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let _webhook = cluster.install().await?;
+    let mut controller = cluster.start_controller("controller", &[]).await?;
+    cluster
+        .with_namespace(async |alice| {
+            cluster
+                .with_namespace(async |bobs| {
+                    let scene = Scene::new(alice, bobs).await?;
+                    scene.share("one", &[KEY]).await?;
+                    scene.share("two", &["db"]).await?;
+                    scene.delivered("stays").await?;
+                    scene.create(&objects::pod("ends", &scene.template(&["db#user"]))).await?;
+                    scene.create(&objects::pod("loses", &scene.template(&["db#password"]))).await?;
+                    for name in ["ends", "loses"] {
+                        scene.bobs.is_lifted(name).await?;
+                    }
+                    scene.bobs.copies_hold(&["alice", "hunter2", "swordfish"]).await?;
+                    controller.stop().await?;
+                    // Nothing is written where nothing has changed.
+                    controller = cluster.start_controller("controller", &[]).await?;
+                    controller.leads().await?;
+                    let marker = scene.alice.secret_of("marker", &[("a", "b")]);
+                    marker.await?;
+                    scene.share("marker", &["marker"]).await?;
+                    let written = controller.written(&["Secret", "Pod"]).await?;
+                    ensure!(written == 0.0, "it wrote {written}");
+                    controller.stop().await?;
+
+                    scene.bobs.finish("ends").await?;
+                    scene.withdraw("two").await?;
+                    scene.alice.rotate(KEY, KEY, "rotated").await?;
+                    let uid = scene.bobs.api::<Pod>().get("stays").await?.uid();
+                    scene.bobs.copies_hold(&["alice", "hunter2", "swordfish"]).await?;
+                    controller = cluster.start_controller("controller", &[]).await?;
+                    scene.bobs.copies_hold(&["rotated"]).await?;
+                    ensure!(scene.bobs.api::<Pod>().get("stays").await?.uid() == uid);
+                    Ok(())
+                })
+                .await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn without_the_controller_kubernetes_itself_takes_a_copy_away_with_its_pods() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let _webhook = cluster.install().await?;
+    let mut controller = cluster.start_controller("controller", &[]).await?;
+    cluster
+        .with_namespace(async |alice| {
+            cluster
+                .with_namespace(async |bobs| {
+                    let scene = Scene::new(alice, bobs).await?;
+                    scene.share("one", &[KEY]).await?;
+                    scene.delivered("pod").await?;
+                    controller.stop().await?;
+                    scene.bobs.delete_pod("pod").await?;
+                    scene.bobs.copies_hold(&[]).await?;
+                    Ok(())
+                })
+                .await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_value_is_in_its_copy_and_nowhere_else() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let _webhook = cluster.install().await?;
+    let controller = cluster.start_controller("controller", &["--log-level=trace"]).await?;
+    cluster
+        .with_namespace(async |alice| {
+            cluster
+                .with_namespace(async |bobs| {
+                    let scene = Scene::new(alice, bobs).await?;
+                    scene.alice.rotate(KEY, KEY, PLANTED).await?;
+                    scene.alice.rotate("db", "password", PLANTED).await?;
+                    scene.share("one", &[KEY, "db"]).await?;
+                    scene.delivered("pod").await?;
+                    // Refused, missing, and too large to be written.
+                    scene.create(&objects::pod("misses", &scene.template(&["db#later"]))).await?;
+                    scene.bobs.is_told("misses", "SourceMissing").await?;
+                    scene.bobs.is_told("pod", "Delivered").await?;
+                    scene.bobs.copies_hold(&[PLANTED]).await?;
+                    // What the API server refuses of a copy comes back in words.
+                    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
+                        "spec": {"hard": {"secrets": "0"}}});
+                    scene.bobs.create(&quota).await?;
+                    scene.create(&objects::pod("fails", &scene.template(&["db#password"]))).await?;
+                    eventually("a write fails", async || {
+                        match controller.metric("apolo_controller_errors_total{kind=\"forbidden\"}").await {
+                            Ok(Some(1.0..)) => Ok(()),
+                            other => Err(format!("{other:?}")),
+                        }
+                    })
+                    .await?;
+                    scene.withdraw("one").await?;
+                    scene.bobs.copies_hold(&[]).await?;
+
+                    // In its source it is found by the same search.
+                    let secrets: Api<Secret> = scene.alice.api();
+                    ensure!(holds(&serde_json::to_vec(&secrets.get(KEY).await?)?), "the search finds nothing");
+                    let events = scene.bobs.api::<Event>().list(&ListParams::default()).await?;
+                    ensure!(!holds(&serde_json::to_vec(&events)?), "an Event holds it");
+                    let pods = scene.bobs.api::<Pod>().list(&ListParams::default()).await?;
+                    ensure!(!holds(&serde_json::to_vec(&pods)?), "a Pod holds it");
+                    let log = controller_log(cluster.folder())?;
+                    ensure!(String::from_utf8_lossy(&log).contains("a copy is written"), "the log tells nothing");
+                    ensure!(!holds(&log), "the log of the controller holds it");
+                    ensure!(!holds(&fs::read(cluster.webhook_log())?), "the log of the webhook holds it");
+                    ensure!(!holds(controller.all_metrics().await?.as_bytes()), "a metric holds it");
+                    scene.bobs.api::<Pod>().delete("pod", &DeleteParams::default()).await?;
+                    Ok(())
+                })
+                .await
+        })
+        .await
+}
+
+fn controller_log(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(folder.join("controller.log")).context("the log of the controller")
+}
+
+/// Whether bytes hold the planted value, as it is or encoded in some way that is usual.
+fn holds(bytes: &[u8]) -> bool {
+    let hex: String = PLANTED.bytes().map(|byte| format!("{byte:02x}")).collect();
+    // Of base64 what does not depend on where it begins in what is encoded.
+    let base64 = (0..3).map(|skip| STANDARD.encode(&PLANTED.as_bytes()[skip..]).trim_end_matches('=').to_owned());
+    let inner = base64.map(|text| text[4..text.len() - 4].to_owned());
+    let bytes_listed = PLANTED.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>();
+    let forms = [PLANTED.to_owned(), hex, bytes_listed.join(","), bytes_listed.join(", ")];
+    forms.into_iter().chain(inner).any(|form| bytes.windows(form.len()).any(|window| window == form.as_bytes()))
+}
