@@ -16,10 +16,13 @@ use super::scene::{BY, ENV, Scene};
 
 const REVISION: &str = "is written by the controllers of StatefulSets and DaemonSets only";
 const OTHER: &str = "example.com/launched-by";
+const LAID_OVER: &str = "a ControllerRevision that is laid over the template of a StatefulSet";
 
 pub(crate) async fn rows(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let mut rows = created(scene);
     rows.extend(written_otherwise(scene));
+    rows.extend(laid_over(scene));
+    rows.push(selected(scene).await?);
     rows.push(changed(scene).await?);
     Ok(rows)
 }
@@ -65,6 +68,61 @@ fn written_otherwise(scene: &Scene) -> Vec<Row> {
             Row::new(name, create(attack), REVISION, create(twin))
         })
         .collect()
+}
+
+fn labelled(data: &Value) -> Value {
+    let mut revision = revision(data);
+    revision["metadata"]["labels"] = json!({"app": "bobs"});
+    revision
+}
+
+/// What a StatefulSet goes back to is laid over what it is now: where its template is not replaced whole, bob's stamp stays beside what
+/// somebody else says.
+fn laid_over(scene: &Scene) -> Vec<Row> {
+    let mallory = scene.almighty("mallory");
+    let create = |data: &Value| mallory.dry_create(&scene.bobs.name, &labelled(data));
+    let runs = json!({"spec": {"containers": [{"name": "main", "image": "registry.invalid/mallorys"}]}});
+    let claims = json!([{"metadata": {"name": "code"}}]);
+    let whole = json!({"$patch": "replace", "spec": runs["spec"]});
+    let of_bobs = &scene.bobs.name;
+    [
+        ("what runs", json!({"spec": {"template": runs}}), json!({"spec": {"template": whole}})),
+        ("what runs, as Spec", json!({"Spec": {"template": whole}}), json!({"spec": {"template": whole}})),
+        ("what runs, as \u{17f}pec", json!({"\u{17f}pec": {"template": runs}}), json!({"spec": {"template": whole}})),
+        ("what runs, as Template", json!({"spec": {"Template": whole}}), json!({"spec": {"template": whole}})),
+        ("another patch", json!({"spec": {"template": {"$patch": "merge"}}}), json!({"spec": {"template": whole}})),
+        (
+            "its claims",
+            json!({"spec": {"volumeClaimTemplates": claims}}),
+            json!({"spec": {"template": whole, "volumeClaimTemplates": claims}}),
+        ),
+        (
+            "its claims, as \u{17f}",
+            json!({"spec": {"volumeClaimTemplate\u{17f}": claims}}),
+            json!({"spec": {"of": claims}}),
+        ),
+        (
+            "its namespace",
+            json!({"metadata": {"namespace": "mallorys"}}),
+            json!({"metadata": {"namespace": of_bobs}, "spec": {"cpu": 1}}),
+        ),
+    ]
+    .map(|(what, attack, twin)| {
+        Row::new(format!("a revision that says no more than {what}"), create(&attack), LAID_OVER, create(&twin))
+    })
+    .into()
+}
+
+/// Without labels nothing goes back to a revision, and some other project's are so.
+async fn selected(scene: &Scene) -> anyhow::Result<Row> {
+    let mallory = scene.almighty("mallory");
+    let mut other = revision(&json!({"spec": {"template": {"spec": {"domain": {}}}}}));
+    other["metadata"]["name"] = json!("of-a-virtual-machine");
+    let stored = scene.given(&mallory, &other).await?;
+    let name = stored["metadata"]["name"].as_str().unwrap_or_default();
+    let path = path(&scene.bobs.name, "ControllerRevision", "apps/v1", name);
+    let change = |field: &str| mallory.patch(&path, Form::Merge, &json!({"metadata": {field: {"app": "bobs"}}}));
+    Ok(Row::new("a revision that comes to be selected", change("labels"), LAID_OVER, change("annotations")))
 }
 
 /// One that is there; and its controller does write those that bear a stamp.
