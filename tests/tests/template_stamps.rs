@@ -202,3 +202,25 @@ async fn what_is_being_deleted_is_held_up_by_nobody() -> anyhow::Result<()> {
         })
         .await
 }
+
+/// Server-side apply makes an object that says of itself that it is being deleted.
+#[tokio::test]
+async fn what_says_of_itself_that_it_is_being_deleted_is_new() -> anyhow::Result<()> {
+    let cluster = without_hooks().await?;
+    cluster
+        .with_namespace(async |ns| {
+            let bob = ns.person("bob").await?;
+            let carol = ns.person("carol").await?;
+            let mut deployment = objects::deployment("gone", &stamped("bob", ""));
+            deployment["metadata"]["deletionTimestamp"] = json!("2026-11-25T00:00:00Z");
+            let apply = async |who: &Client| {
+                let api = Api::<Deployment>::namespaced(who.clone(), &ns.name);
+                api.patch("gone", &PatchParams::apply("test"), &Patch::Apply(&deployment)).await
+            };
+            let said = format!("{:#}", apply(&carol).await.err().context("carol made what bob launched")?);
+            ensure!(said.contains(SAYS), "{said}");
+            apply(&bob).await.context("the twin")?;
+            Ok(())
+        })
+        .await
+}

@@ -134,7 +134,7 @@ what is above them the annotations of ours.
     {{- join " ||\n" $differs | nindent 4 }}
 # No controller makes Pods for one that goes, and whoever takes its finalizers away is not to wait.
 - name: is-not-being-deleted
-  expression: "!has(object.metadata.deletionTimestamp)"
+  expression: oldObject == null || !has(oldObject.metadata.deletionTimestamp)
 {{- end -}}
 
 {{/*
