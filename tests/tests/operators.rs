@@ -153,7 +153,7 @@ fn replication_controller(name: &str, template: &Value) -> Value {
     controller
 }
 
-/// What is being deleted is held up by nobody, so nothing may come of a template that somebody changes in it.
+/// The hooks leave alone what is being deleted, so no Pod may come of a template that somebody changes in it.
 #[tokio::test]
 async fn no_controller_makes_pods_for_what_is_being_deleted() -> anyhow::Result<()> {
     with_namespace(async |ns| {

@@ -132,9 +132,6 @@ what is above them the annotations of ours.
 - name: is-new-or-differs
   expression: >-
     {{- join " ||\n" $differs | nindent 4 }}
-# No controller makes Pods for one that goes, and whoever takes its finalizers away is not to wait.
-- name: is-not-being-deleted
-  expression: oldObject == null || !has(oldObject.metadata.deletionTimestamp)
 {{- end -}}
 
 {{/*

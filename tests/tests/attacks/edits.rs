@@ -17,6 +17,7 @@ use super::scene::{BOBS, BY, ENV, Scene};
 pub(crate) async fn rows(scene: &Scene) -> anyhow::Result<Vec<Row>> {
     let mut rows = edited(scene).await?;
     rows.push(owned(scene).await?);
+    rows.extend(deleted(scene).await?);
     rows.extend(moved(scene).await?);
     rows.extend(taken_over(scene).await?);
     Ok(rows)
@@ -60,6 +61,36 @@ async fn edited(scene: &Scene) -> anyhow::Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+/// The hooks leave alone what is being deleted, and what its controller writes meanwhile can be left behind for another.
+async fn deleted(scene: &Scene) -> anyhow::Result<Vec<Row>> {
+    let namespace = &scene.bobs.name;
+    let mut set = asleep(objects::stateful_set("goes", &scene.template(BOBS)));
+    set["metadata"]["finalizers"] = json!(["example.com/stay"]);
+    scene.given(&scene.bob, &set).await?;
+    let path = path(namespace, "StatefulSet", "apps/v1", "goes");
+    done(scene.bob.delete(&path, &json!({"propagationPolicy": "Background"}))).await?;
+    let image =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "registry.invalid/a"}]}}}});
+    let change = |who: &Somebody| who.patch(&path, Form::Strategic, &image);
+    let mut said = objects::deployment("says-so", &scene.template(BOBS));
+    said["metadata"]["deletionTimestamp"] = json!("2026-11-25T00:00:00Z");
+    let apply = |who: &Somebody| who.apply(namespace, &said);
+    Ok(vec![
+        Row::new(
+            "the image of a StatefulSet that is being deleted",
+            change(&scene.mallory),
+            "of a Pod template name another than you",
+            change(&scene.bob),
+        ),
+        Row::new(
+            "what says of itself, as it is made, that it is being deleted",
+            apply(&scene.mallory),
+            scene.refusal("mallory", BOBS),
+            apply(&scene.bob),
+        ),
+    ])
 }
 
 /// What a controller made of bob's is no less his.
