@@ -188,7 +188,8 @@ async fn in_what_is_being_deleted_a_stamp_stays_only_while_what_runs_is_the_same
             let said = format!("{:#}", said.context("carol changed what bob launched")?);
             ensure!(said.contains(SAYS), "{said}");
             change(&ns, &bob, &set, &image("bobs")).await.context("the twin")?;
-            let freed = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+            // With its last finalizer it goes, whatever else is written.
+            let freed = Patch::Merge(json!({"metadata": {"finalizers": null}, "spec": {"template": image("carols")}}));
             Api::<StatefulSet>::namespaced(carol, &ns.name).patch("goes", &PatchParams::default(), &freed).await?;
             Ok(())
         })
