@@ -12,6 +12,7 @@ pub mod key;
 pub mod launcher;
 pub mod mistake;
 pub mod names;
+pub mod nearness;
 pub mod patch;
 pub mod path;
 pub mod pod;

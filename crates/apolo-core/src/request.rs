@@ -9,6 +9,7 @@ use crate::items::{Item, items};
 use crate::key::Key;
 use crate::mistake::{Mistakes, Place, Wrong};
 use crate::names;
+use crate::nearness;
 use crate::pod::{Container, Pod};
 use crate::reference::{Reference, ReferenceError, Scope, Source};
 use crate::text::{quoted_list, shortened};
@@ -123,12 +124,10 @@ fn unknown_annotations(pod: &Pod<'_>, mistakes: &mut Mistakes) {
     }
 }
 
-/// The annotation that a misspelt name is nearest to, if it is near: one letter in three may be wrong.
+/// The annotation that a misspelt name is nearest to.
 fn nearest(name: &str) -> Option<&'static str> {
-    const LONGEST: usize = 80;
-    let far = |known: &str| strsim::osa_distance(without_prefix(known), without_prefix(name));
-    let near = |known: &&str| name.len() <= LONGEST && far(known) * 3 <= without_prefix(known).len();
-    names::POD_ANNOTATIONS.into_iter().filter(near).min_by_key(|known| far(known))
+    let near = nearness::nearest(without_prefix(name), names::POD_ANNOTATIONS.map(without_prefix))?;
+    names::POD_ANNOTATIONS.into_iter().find(|known| without_prefix(known) == near)
 }
 
 fn without_prefix(name: &str) -> &str {
