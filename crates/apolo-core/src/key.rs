@@ -122,7 +122,8 @@ fn is_subdomain_part(part: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-')
 }
 
-fn ends_in_suffix(text: &str) -> bool {
+/// Whether a text ends in `-` and 16 hex digits, as the object's name of a key does that cannot be a name itself.
+pub(crate) fn ends_in_suffix(text: &str) -> bool {
     text.rsplit_once('-').is_some_and(|(_, end)| {
         end.len() == SUFFIX && end.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     })
