@@ -1,5 +1,7 @@
 //! The chart as a release of helm, on a control plane of its own.
 
+use std::collections::BTreeSet;
+
 use anyhow::ensure;
 use apolo_tests::{
     cluster::Cluster,
@@ -10,7 +12,7 @@ use apolo_tests::{
     webhook::{CHART, RELEASE},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::Map;
+use serde_json::{Map, json};
 
 /// `helm VERB` of the release, with these values.
 async fn helm(cluster: &Cluster, arguments: &[&str]) -> anyhow::Result<()> {
@@ -97,8 +99,11 @@ async fn the_webhook_has_no_right_on_secrets() -> anyhow::Result<()> {
             }
         }
         // The same question finds what it does have.
-        let grants = rights::verbs(&webhook, &rights::grant(&ns.name, "")).await?;
-        ensure!(grants.contains("watch"), "{grants:?}");
+        for resource in ["secretgrants", "secretcatalogs"] {
+            let about = json!({"namespace": ns.name, "group": "secrets.apolo.us", "resource": resource});
+            let allowed = rights::verbs(&webhook, &about).await?;
+            ensure!(allowed == BTreeSet::from(["list", "watch"]), "{resource}: {allowed:?}");
+        }
         Ok(())
     })
     .await

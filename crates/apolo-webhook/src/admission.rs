@@ -1,4 +1,4 @@
-//! Bytes to an [`AdmissionRequest`], and a [`Verdict`] back to bytes. Whatever arrives is answered in words.
+//! Bytes to an [`AdmissionRequest`], and an [`Answer`] back to bytes. Whatever arrives is answered in words.
 //!
 //! The form is AdmissionReview of admission.k8s.io/v1
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>).
@@ -20,7 +20,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-pub use reply::{Verdict, reply, unreadable};
+pub use reply::{Answer, Verdict, reply, unreadable};
 
 /// The one version of AdmissionReview that is understood.
 const API_VERSION: &str = "admission.k8s.io/v1";

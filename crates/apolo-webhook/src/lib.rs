@@ -1,11 +1,12 @@
 //! The admission webhook: AdmissionReviews in, verdicts out, over HTTPS.
 //!
-//! In the order in which the data goes: [`admission`] (bytes to a request, a verdict to bytes) and [`pods`], [`workloads`] and
-//! [`grants`] (what is decided, by the grants that are [`known`] and by asking); beside them [`record`] (one line and one count a decision) and [`run`].
+//! In the order in which the data goes: [`admission`] (bytes to a request, an answer to bytes) and [`pods`], [`workloads`] and
+//! [`grants`] (what is decided, by the grants that are [`known`] and by asking); [`catalogs`] (for warnings); beside them [`record`] (one line and one count a decision) and [`run`].
 //!
 //! It has no right to read a Secret and no type that could hold a value.
 
 pub mod admission;
+pub mod catalogs;
 pub mod grants;
 pub mod known;
 pub mod pods;
@@ -29,7 +30,8 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use admission::{AdmissionRequest, Object, Verdict};
+use admission::{AdmissionRequest, Answer, Object};
+use catalogs::Catalogs;
 use known::Known;
 use record::Decisions;
 
@@ -53,6 +55,8 @@ pub struct Webhook {
     pub reviews: Reviews,
     /// The grants.
     pub known: Arc<Known>,
+    /// What is listed of each namespace.
+    pub catalogs: Arc<Catalogs>,
     /// The accounts whose changes to where and when Pods run leave a stamp as it is.
     pub neutral_editors: Vec<String>,
     /// What is counted.
@@ -74,33 +78,33 @@ pub fn router(webhook: Webhook) -> Router {
 
 async fn mutate_pod(webhook: Arc<Webhook>, body: Bytes) -> Response {
     Asked::of(&webhook, &body, MUTATE)
-        .map_or_else(|unreadable| *unreadable, |asked| asked.answer(&pods::mutate(&asked.request, &webhook)))
+        .map_or_else(|unreadable| *unreadable, |asked| asked.answer(pods::mutate(&asked.request, &webhook)))
 }
 
 async fn validate_pod(webhook: Arc<Webhook>, body: Bytes) -> Response {
     match Asked::of(&webhook, &body, VALIDATE) {
-        Ok(asked) => asked.answer(&pods::validate(&asked.request, &admission::deliveries(&body), &webhook).await),
+        Ok(asked) => asked.answer(pods::validate(&asked.request, &admission::deliveries(&body), &webhook).await),
         Err(unreadable) => *unreadable,
     }
 }
 
 async fn check_workload(webhook: Arc<Webhook>, body: Bytes) -> Response {
     match Asked::of(&webhook, &body, WORKLOADS) {
-        Ok(asked) => asked.answer(&workloads::check(&asked.request, &webhook).await),
+        Ok(asked) => asked.answer(workloads::check(&asked.request, &webhook).await),
         Err(unreadable) => *unreadable,
     }
 }
 
 async fn mutate_grant(webhook: Arc<Webhook>, body: Bytes) -> Response {
     match Asked::of(&webhook, &body, GRANTS_MUTATE) {
-        Ok(asked) => asked.answer(&grants::mutate(&asked.request, &webhook).await),
+        Ok(asked) => asked.answer(grants::mutate(&asked.request, &webhook).await),
         Err(unreadable) => *unreadable,
     }
 }
 
 async fn validate_grant(webhook: Arc<Webhook>, body: Bytes) -> Response {
     match Asked::of(&webhook, &body, GRANTS_VALIDATE) {
-        Ok(asked) => asked.answer(&grants::validate(&asked.request, &webhook).await),
+        Ok(asked) => asked.answer(grants::validate(&asked.request, &webhook).await),
         Err(unreadable) => *unreadable,
     }
 }
@@ -126,8 +130,9 @@ impl<'a, O: Object + Deserialize<'a>> Asked<'a, O> {
         }
     }
 
-    fn answer(&self, verdict: &Verdict) -> Response {
-        self.webhook.decisions.record(self.path, &self.request, verdict, self.began.elapsed());
-        admission::reply(&self.request.uid, verdict)
+    fn answer(&self, answer: impl Into<Answer>) -> Response {
+        let answer = answer.into();
+        self.webhook.decisions.record(self.path, &self.request, &answer, self.began.elapsed());
+        admission::reply(&self.request.uid, &answer)
     }
 }

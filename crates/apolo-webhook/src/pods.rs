@@ -13,7 +13,7 @@ use apolo_core::targets::Targets;
 use apolo_core::text::shortened;
 
 use crate::Webhook;
-use crate::admission::{self, Verdict};
+use crate::admission::{self, Answer, Verdict};
 use crate::shared;
 use crate::unknown::in_time;
 
@@ -37,20 +37,30 @@ pub fn mutate(asked: &AdmissionRequest<'_>, webhook: &Webhook) -> Verdict {
     }
 }
 
-/// Decides a request to `/pods/validate`: a Pod on CREATE, or when a debug container comes.
+/// Decides a request to `/pods/validate`: a Pod on CREATE, or when a debug container comes. Whoever creates one is warned.
 ///
 /// `named` are the deliveries that its spec names.
-pub async fn validate(asked: &AdmissionRequest<'_>, named: &BTreeSet<String>, webhook: &Webhook) -> Verdict {
-    if let Some((pod, namespace)) = created_pod(asked) {
-        let stamp = launcher::stamp(&asked.user_info.requester(), &pod.metadata, &webhook.table);
-        decide(pod, namespace, stamp.as_ref(), Stage::Created, named, webhook).await
-    } else if let Some((pod, namespace)) = debugged_pod(asked) {
+pub async fn validate(asked: &AdmissionRequest<'_>, named: &BTreeSet<String>, webhook: &Webhook) -> Answer {
+    let (pod, namespace, stage) = match (created_pod(asked), debugged_pod(asked)) {
+        (Some((pod, namespace)), _) => (pod, namespace, Stage::Created),
+        (_, Some((pod, namespace))) => (pod, namespace, Stage::Debugged),
+        _ => {
+            return asked
+                .misdirected("/pods/validate takes pods on CREATE and pods/ephemeralcontainers on UPDATE")
+                .into();
+        }
+    };
+    let stamp = match stage {
+        Stage::Created => launcher::stamp(&asked.user_info.requester(), &pod.metadata, &webhook.table),
         // It is fixed since the Pod was created.
-        let stamp = Stamp::read(&pod.metadata.annotations);
-        decide(pod, namespace, stamp.as_ref(), Stage::Debugged, named, webhook).await
-    } else {
-        asked.misdirected("/pods/validate takes pods on CREATE and pods/ephemeralcontainers on UPDATE")
-    }
+        Stage::Debugged => Stamp::read(&pod.metadata.annotations),
+    };
+    let targets = match Targets::read(pod, Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) }) {
+        Ok(targets) => targets,
+        Err(mistakes) => return Verdict::Mistaken(mistakes).into(),
+    };
+    let submission = Submission { pod, namespace, stamp: stamp.as_ref(), stage, targets, webhook };
+    Answer::new(submission.decide(named).await, || submission.warnings(&asked.user_info.username))
 }
 
 /// When a Pod is decided.
@@ -62,50 +72,61 @@ enum Stage {
     Debugged,
 }
 
-async fn decide(
-    pod: &Pod<'_>,
-    namespace: &str,
-    stamp: Option<&Stamp>,
+/// A Pod without mistakes, and the stamp that it should bear.
+struct Submission<'a> {
+    pod: &'a Pod<'a>,
+    namespace: &'a str,
+    stamp: Option<&'a Stamp>,
     stage: Stage,
-    named: &BTreeSet<String>,
-    webhook: &Webhook,
-) -> Verdict {
-    let targets = match Targets::read(pod, Scope { cluster: &webhook.cluster_name, namespace: Some(namespace) }) {
-        Ok(targets) => targets,
-        Err(mistakes) => return Verdict::Mistaken(mistakes),
-    };
-    let asked_for = |name: &&String| targets.request.asked().any(|asked| asked.source.secret == name.as_str());
-    let unasked: Vec<String> = named
-        .iter()
-        .filter(|name| !asked_for(name))
-        .map(|name| format!("the Pod names {}, which its annotations do not ask for", shortened(name)))
-        .collect();
-    if !unasked.is_empty() {
-        return Verdict::Refused(unasked.join("\n"));
-    }
-    match Patch::of(pod, &targets, stamp) {
-        Ok(patch) if stage == Stage::Created && !patch.is_empty() => {
-            return Verdict::Refused(format!(
-                "the Pod lacks {patch}, which its annotations ask for: apolo's mutating webhook did not see it, or another \
-                 one changed it afterwards; ask who runs the cluster to look at its mutating webhooks"
-            ));
+    targets: Targets<'a>,
+    webhook: &'a Webhook,
+}
+
+impl Submission<'_> {
+    async fn decide(&self, named: &BTreeSet<String>) -> Verdict {
+        let Self { pod, namespace, stamp, stage, ref targets, webhook } = *self;
+        let asked_for = |name: &&String| targets.request.asked().any(|asked| asked.source.secret == name.as_str());
+        let unasked: Vec<String> = named
+            .iter()
+            .filter(|name| !asked_for(name))
+            .map(|name| format!("the Pod names {}, which its annotations do not ask for", shortened(name)))
+            .collect();
+        if !unasked.is_empty() {
+            return Verdict::Refused(unasked.join("\n"));
         }
-        Ok(_) => {}
-        Err(error) => return unpatchable(&error),
+        match Patch::of(pod, targets, stamp) {
+            Ok(patch) if stage == Stage::Created && !patch.is_empty() => {
+                return Verdict::Refused(format!(
+                    "the Pod lacks {patch}, which its annotations ask for: apolo's mutating webhook did not see it, or another \
+                     one changed it afterwards; ask who runs the cluster to look at its mutating webhooks"
+                ));
+            }
+            Ok(_) => {}
+            Err(error) => return unpatchable(&error),
+        }
+        let launcher = Launcher::of(stamp, pod, namespace, &webhook.table);
+        let subject = launcher.subject();
+        let questions = access::questions(&targets.request, &subject, namespace);
+        // A Pod that uses the secrets of its own namespace asks nobody: that is Kubernetes' own rule.
+        if questions.is_empty() {
+            return Verdict::Allowed;
+        }
+        in_time("the Pod may use secrets of other owners", async {
+            let refusals: Vec<String> =
+                shared::refused(&questions, &launcher, webhook).await?.iter().map(ToString::to_string).collect();
+            Ok(if refusals.is_empty() { Verdict::Allowed } else { Verdict::Refused(refusals.join("\n")) })
+        })
+        .await
     }
-    let launcher = Launcher::of(stamp, pod, namespace, &webhook.table);
-    let subject = launcher.subject();
-    let questions = access::questions(&targets.request, &subject, namespace);
-    // A Pod that uses the secrets of its own namespace asks nobody: that is Kubernetes' own rule.
-    if questions.is_empty() {
-        return Verdict::Allowed;
+
+    /// What whoever creates it is warned of. Of what a controller creates nobody reads any.
+    fn warnings(&self, creator: &str) -> Vec<String> {
+        let request = &self.targets.request;
+        if self.stage != Stage::Created || request.is_empty() || self.webhook.table.is_creator(creator) {
+            return Vec::new();
+        }
+        self.webhook.catalogs.warnings(self.namespace, |warnings| warnings.look_at(request))
     }
-    in_time("the Pod may use secrets of other owners", async {
-        let refusals: Vec<String> =
-            shared::refused(&questions, &launcher, webhook).await?.iter().map(ToString::to_string).collect();
-        Ok(if refusals.is_empty() { Verdict::Allowed } else { Verdict::Refused(refusals.join("\n")) })
-    })
-    .await
 }
 
 fn unpatchable(error: &PatchError) -> Verdict {

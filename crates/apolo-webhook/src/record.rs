@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use crate::admission::{AdmissionRequest, Object, ReviewError, Verdict};
+use crate::admission::{AdmissionRequest, Answer, Object, ReviewError, Verdict};
 
 /// How many mistakes a line tells; the rest is counted.
 const MOST: usize = 10;
@@ -53,12 +53,12 @@ impl Decisions {
         decisions
     }
 
-    /// Records the verdict on a request.
+    /// Records the answer to a request: of warnings how many there are.
     pub fn record<O: Object>(
         &self,
         path: &'static str,
         request: &AdmissionRequest<'_, O>,
-        verdict: &Verdict,
+        Answer { verdict, warnings }: &Answer,
         took: Duration,
     ) {
         self.verdicts.get_or_create(&OfPath { path, verdict: verdict.word() }).inc();
@@ -73,6 +73,7 @@ impl Decisions {
             uid = &*request.uid,
             dry_run = request.dry_run == Some(true),
             operations = if let Verdict::Patched { operations, .. } = verdict { *operations } else { 0 },
+            warnings = warnings.len(),
             microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             why = cut(&why, LONGEST_REASON),
             "decided"

@@ -21,6 +21,7 @@ use apolo_runtime::workloads::table;
 use clap::Args;
 use tokio::net::TcpListener;
 
+use crate::catalogs::Catalogs;
 use crate::known::Known;
 use crate::record::Decisions;
 use crate::{PATHS, Webhook, router};
@@ -85,13 +86,14 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     let server_metrics = ServerMetrics::register(registry, &PATHS);
     let certificate = Certificate::new(args.files, CertificateMetrics::register(registry));
     let client = client().await?;
-    let known = Arc::new(Known::default());
+    let (known, catalogs) = (Arc::new(Known::default()), Arc::new(Catalogs::default()));
     let router = router(Webhook {
         cluster_name: args.cluster_name,
         table,
         max_access: args.max_access,
         reviews: Reviews::new(client.clone()),
         known: Arc::clone(&known),
+        catalogs: Arc::clone(&catalogs),
         neutral_editors: args.neutral_editors,
         decisions: Decisions::register(registry),
     });
@@ -117,7 +119,8 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     };
     tokio::select! {
         served = server.run(shutdown) => served.context("serving the webhook")?,
-        () = known.watch(client) => {}
+        () = known.watch(client.clone()) => {}
+        () = catalogs.watch(client) => {}
         probed = probes::serve(probes, Arc::new(metrics), readiness) => probed.context("serving probes")?,
     }
     tracing::info!("stopped");

@@ -4,8 +4,10 @@
 
 use apolo_core::access::{self, Question};
 use apolo_core::launcher::Launcher;
+use apolo_core::mistake::Mistakes;
 use apolo_core::pod::Metadata;
 use apolo_core::reference::Scope;
+use apolo_core::request::Request;
 use apolo_core::requester::Requester;
 use apolo_core::stamp::Stamp;
 use apolo_core::targets::Targets;
@@ -16,7 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Webhook;
-use crate::admission::{AdmissionRequest, Verdict};
+use crate::admission::{AdmissionRequest, Answer, Verdict};
 use crate::shared;
 use crate::unknown::{Unknown, in_time};
 
@@ -25,7 +27,7 @@ const MOST: usize = 100;
 
 /// Decides a request to `/workloads`: an object of a kind of the workload table, on CREATE, or on UPDATE where a Pod template,
 /// or one of our annotations above them, differs.
-pub async fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Webhook) -> Verdict {
+pub async fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Webhook) -> Answer {
     let resource = &asked.resource;
     let row = webhook.table.row_of_resource(&resource.group, &resource.version, &resource.resource);
     let namespace = asked.namespace.as_deref().filter(|namespace| !namespace.is_empty());
@@ -33,7 +35,7 @@ pub async fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Web
     let before = match &*asked.operation {
         "CREATE" => None,
         "UPDATE" => asked.old_object,
-        _ => return misdirected(asked),
+        _ => return misdirected(asked).into(),
     };
     match (row, asked.object, namespace) {
         (Some(row), Some(object), Some(namespace)) if whole => {
@@ -48,15 +50,16 @@ pub async fn check<'a>(asked: &AdmissionRequest<'a, &'a RawValue>, webhook: &Web
                 webhook,
             });
             match submission {
-                Ok(submission) => submission.decide().await.unwrap_or_else(|error| unreadable(&error)),
-                Err(error) => unreadable(&error),
+                Ok(submission) => submission.decide().await.unwrap_or_else(|error| unreadable(&error).into()),
+                Err(error) => unreadable(&error).into(),
             }
         }
         (None, ..) => Verdict::Misdirected(format!(
             "{:?} is no kind of the webhook's workload table; give it the rows of the chart's value workloads, with --workloads FILE",
             asked.resource_name()
-        )),
-        _ => misdirected(asked),
+        ))
+        .into(),
+        _ => misdirected(asked).into(),
     }
 }
 
@@ -84,14 +87,14 @@ struct Submission<'a> {
 }
 
 impl Submission<'_> {
-    async fn decide(&self) -> Result<Verdict, FormError> {
+    async fn decide(&self) -> Result<Answer, FormError> {
         let (workload, before) = (&self.workload, self.before.as_ref());
         if before.is_some_and(|before| !workload.differs_from(before)) {
-            return Ok(Verdict::Allowed);
+            return Ok(Verdict::Allowed.into());
         }
         let mistakes = workload.check(self.scope())?;
         if !mistakes.is_empty() {
-            return Ok(Verdict::Mistaken(mistakes));
+            return Ok(Verdict::Mistaken(mistakes).into());
         }
         // Somebody else may have made what a controller changes, in its name.
         let is_neutral = self.is_of_controller || self.webhook.neutral_editors.contains(&self.requester.name);
@@ -101,13 +104,13 @@ impl Submission<'_> {
         let stamps = match stamped {
             Ok(stamps) => stamps,
             Err(StampError::Form(error)) => return Err(error),
-            Err(error) => return Ok(Verdict::Refused(error.to_string())),
+            Err(error) => return Ok(Verdict::Refused(error.to_string()).into()),
         };
         let patch = match Workload::stamp(&stamps) {
             Ok(patch) => patch,
-            Err(error) => return Ok(Verdict::Refused(error.to_string())),
+            Err(error) => return Ok(Verdict::Refused(error.to_string()).into()),
         };
-        Ok(in_time("the workload may use secrets of other owners", async {
+        let verdict = in_time("the workload may use secrets of other owners", async {
             let each = stamps.iter().map(|it| it.stamp.as_ref()).chain(std::iter::repeat(None));
             // Where neither the launcher nor the account is known, the Pods are decided when they come.
             let known = |template: &&Template<'_>| self.is_stamped || template.form == Form::Template;
@@ -123,7 +126,21 @@ impl Submission<'_> {
                 Verdict::Patched { operations: patch.len(), patch: patch.into_json() }
             })
         })
-        .await)
+        .await;
+        Ok(Answer::new(verdict, || self.warnings()))
+    }
+
+    /// What whoever submits it is warned of, of all templates together. Of what a controller writes nobody reads any.
+    fn warnings(&self) -> Vec<String> {
+        if self.webhook.table.is_creator(&self.requester.name) {
+            return Vec::new();
+        }
+        self.webhook.catalogs.warnings(self.namespace, |warnings| {
+            // Each was read before, and had no mistake.
+            for pod in self.workload.templates.iter().filter_map(|template| template.pod().ok()) {
+                warnings.look_at(&Request::read(&pod, self.scope(), &mut Mistakes::default()));
+            }
+        })
     }
 
     fn scope(&self) -> Scope<'_> {

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod answers {
+    mod warnings;
+}
+
 use std::sync::Arc;
 
 use apolo_api::access::Access;
 use apolo_core::workload::Table;
 use apolo_runtime::review::Reviews;
+use apolo_webhook::catalogs::Catalogs;
 use apolo_webhook::record::Decisions;
 use apolo_webhook::{PATHS, Webhook, router};
 use axum::Router;
@@ -23,6 +28,10 @@ use tower::ServiceExt;
 const UID: &str = "705ab4f5-6393-11e8-b7cc-42010a800002";
 
 fn webhook() -> (Router, Registry) {
+    webhook_with(Catalogs::default())
+}
+
+fn webhook_with(catalogs: Catalogs) -> (Router, Registry) {
     let mut registry = Registry::default();
     let decisions = Decisions::register(&mut registry);
     let table = Table::shipped().unwrap();
@@ -34,6 +43,7 @@ fn webhook() -> (Router, Registry) {
         max_access: Access::Write,
         reviews: Reviews::new(client),
         known: Arc::default(),
+        catalogs: Arc::new(catalogs),
         neutral_editors: Vec::new(),
         decisions,
     };

@@ -11,6 +11,29 @@ use serde::Serialize;
 
 use super::{API_VERSION, KIND, ReviewError, uid_of};
 
+/// What is answered: a verdict, and warnings to whoever asked the API server.
+#[derive(Debug)]
+pub struct Answer {
+    /// What was decided.
+    pub verdict: Verdict,
+    /// What holds nothing up, a line each; nothing but the verdict is said of what may not pass.
+    pub warnings: Vec<String>,
+}
+
+impl Answer {
+    /// A verdict, and the warnings where it may pass.
+    pub fn new(verdict: Verdict, warnings: impl FnOnce() -> Vec<String>) -> Self {
+        let warnings = if verdict.is_allowed() { warnings() } else { Vec::new() };
+        Self { verdict, warnings }
+    }
+}
+
+impl From<Verdict> for Answer {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, warnings: Vec::new() }
+    }
+}
+
 /// What was decided.
 #[derive(Debug)]
 pub enum Verdict {
@@ -36,6 +59,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether it may pass.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        matches!(self, Self::Allowed | Self::Patched { .. })
+    }
+
     /// The verdict as one word, for logs and metrics.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -65,6 +94,8 @@ struct AdmissionResponse<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Denial>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
 }
 
 /// The `status` of a response, which the API server passes on to whoever asked it.
@@ -78,33 +109,39 @@ struct Denial {
 
 /// Answers a request.
 #[must_use]
-pub fn reply(uid: &str, verdict: &Verdict) -> Response {
+pub fn reply(uid: &str, Answer { verdict, warnings }: &Answer) -> Response {
     let denial =
         |code: StatusCode, reason, message| Some(Denial { status: "Failure", code: code.as_u16(), reason, message });
     let status = match verdict {
         Verdict::Allowed => None,
-        Verdict::Patched { patch, .. } => return patched(uid, patch),
+        Verdict::Patched { patch, .. } => return patched(uid, patch, warnings),
         Verdict::Mistaken(mistakes) => denial(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", mistakes.to_string()),
         Verdict::Invalid(why) => denial(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", why.clone()),
         Verdict::Refused(why) => denial(StatusCode::FORBIDDEN, "Forbidden", why.clone()),
         Verdict::Unknown(why) => denial(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", why.clone()),
         Verdict::Misdirected(why) => denial(StatusCode::BAD_REQUEST, "BadRequest", why.clone()),
     };
-    let response = AdmissionResponse { uid, allowed: status.is_none(), status };
+    let response = AdmissionResponse { uid, allowed: status.is_none(), status, warnings };
     json(serde_json::to_string(&Review { kind: KIND, api_version: API_VERSION, response }))
 }
 
 /// An answer with a patch. It is written by hand, since the patch is most of it: base64 has nothing to escape, and goes
 /// straight to where it is sent from.
-fn patched(uid: &str, patch: &str) -> Response {
+fn patched(uid: &str, patch: &str, warnings: &[String]) -> Response {
     const AROUND: usize = 256;
-    json(serde_json::to_string(uid).map(|uid| {
-        let mut text = String::with_capacity(AROUND + uid.len() + patch.len().div_ceil(3) * 4);
+    let warnings = if warnings.is_empty() { Ok(String::new()) } else { serde_json::to_string(warnings) };
+    json(serde_json::to_string(uid).and_then(|uid| Ok((uid, warnings?))).map(|(uid, warnings)| {
+        let mut text = String::with_capacity(AROUND + uid.len() + patch.len().div_ceil(3) * 4 + warnings.len());
         text.push_str(r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","response":{"uid":"#);
         text.push_str(&uid);
         text.push_str(r#","allowed":true,"patchType":"JSONPatch","patch":""#);
         BASE64.encode_append(patch.as_bytes(), &mut text);
-        text.push_str(r#""}}"#);
+        text.push('"');
+        if !warnings.is_empty() {
+            text.push_str(r#","warnings":"#);
+            text.push_str(&warnings);
+        }
+        text.push_str("}}");
         text
     }))
 }
@@ -125,7 +162,7 @@ fn json(text: serde_json::Result<String>) -> Response {
 pub fn unreadable(body: &[u8], error: &ReviewError) -> Response {
     let message = error.to_string();
     match uid_of(body) {
-        Some(uid) => reply(&uid, &Verdict::Misdirected(message)),
+        Some(uid) => reply(&uid, &Verdict::Misdirected(message).into()),
         None => status::response(StatusCode::BAD_REQUEST, "BadRequest", &message),
     }
 }
