@@ -228,12 +228,23 @@ impl ControlPlane {
     /// # Errors
     /// When it does not answer.
     pub async fn webhook_metrics(&self) -> Result<String, Error> {
+        self.webhook_probe("/metrics").await
+    }
+
+    /// What the webhook that runs answers when it is asked whether it is ready: status line, header and body.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn webhook_readiness(&self) -> Result<String, Error> {
+        self.webhook_probe("/readyz").await
+    }
+
+    async fn webhook_probe(&self, path: &str) -> Result<String, Error> {
         let fetch = async {
             let line = serving_line(&self.webhook_log()).ok_or(io::ErrorKind::NotConnected)?;
-            let address = address(&line, "metrics_address");
-            get(&address, "/metrics").await
+            get(&address(&line, "metrics_address"), path).await
         };
-        fetch.await.map_err(|source| Error::Run("GET /metrics", source))
+        fetch.await.map_err(|source| Error::Run("a probe of the webhook", source))
     }
 
     /// Where the webhook that runs serves: `https://127.0.0.1:PORT`; none if none does.
