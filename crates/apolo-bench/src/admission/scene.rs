@@ -10,7 +10,8 @@ use anyhow::{Context, ensure};
 use apolo_tests::webhook::Webhook;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -56,6 +57,9 @@ impl Scene {
         let mut controller = ground.controller().await?;
         make_people(&ground).await?;
         controller.stop().await?;
+        for lane in ALL {
+            list(&ground, lane).await?;
+        }
         let typical = pods::of_file(&ground.control_plane, "typical")?;
         let shared = pods::sharing(&typical, &format!("/{ALICE}/{}", secret(0)))?;
         let bob = ground.control_plane.user(BOB, &[]).await?;
@@ -175,6 +179,18 @@ async fn make_people(ground: &Ground) -> anyhow::Result<()> {
     ground.namespace(ALICE, secrets.iter().cloned()).await?;
     put(&ground.grants(ALICE), grant("bob", &secrets, &bob_and_account())).await?;
     ground.all_ready(Some(ALICE), 1).await
+}
+
+/// Writes a lane's catalog as one that does not list all there is: what its Pods ask for is not there, and usually that would be, so
+/// that nobody is to be warned of it.
+async fn list(ground: &Ground, lane: &str) -> anyhow::Result<()> {
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("secrets.apolo.us", "v1alpha1", "SecretCatalog"));
+    let catalogs: Api<DynamicObject> = Api::namespaced_with(ground.client.clone(), lane, &kind);
+    let catalog = json!({"apiVersion": VERSION, "kind": "SecretCatalog", "metadata": {"name": "secrets"}});
+    put(&catalogs, catalog).await?;
+    let status = Patch::Merge(json!({"status": {"truncated": 1}}));
+    catalogs.patch_status("secrets", &PatchParams::default(), &status).await.context("a catalog's status")?;
+    Ok(())
 }
 
 fn start_floor(folder: &Path, answers: &Path) -> anyhow::Result<Server> {
