@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
-use apolo_api::catalog::{NAME, SecretCatalog};
+use apolo_api::catalog::{NAME, SecretCatalog, SecretCatalogStatus};
 use apolo_core::listed::Listed;
 use apolo_core::warning::Warnings;
 use apolo_runtime::watch::{News, follow};
@@ -23,7 +23,7 @@ pub struct Catalogs(RwLock<Told>);
 #[derive(Debug, Default)]
 struct Told {
     is_complete: bool,
-    /// None of a namespace whose catalog cannot be read.
+    /// None of a namespace whose catalog cannot be read, or says nothing yet.
     namespaces: HashMap<String, Option<Arc<Listed>>>,
     /// What is listed of all others.
     nothing: Arc<Listed>,
@@ -47,7 +47,7 @@ impl Catalogs {
     }
 
     /// The warnings that there are in a namespace after `look` has looked; none where what is there is not known: not everything
-    /// has been told yet, or the catalog cannot be read.
+    /// has been told yet, or the catalog cannot be read or says nothing.
     #[must_use]
     pub fn warnings(&self, namespace: &str, look: impl FnOnce(&mut Warnings<'_>)) -> Vec<String> {
         let Some(listed) = self.listed(namespace) else { return Vec::new() };
@@ -84,13 +84,16 @@ impl FromIterator<Kept> for Told {
 
 fn kept(DeserializeGuard(catalog): Guarded) -> Kept {
     match catalog {
-        Ok(catalog) => (catalog.namespace().unwrap_or_default(), Some(Arc::new(listed(&catalog)))),
+        // One without a status has been made a moment ago.
+        Ok(catalog) => {
+            let listed = catalog.status.as_ref().map(|status| Arc::new(listed(status)));
+            (catalog.namespace().unwrap_or_default(), listed)
+        }
         Err(unreadable) => (unreadable.metadata.namespace.unwrap_or_default(), None),
     }
 }
 
-fn listed(catalog: &SecretCatalog) -> Listed {
-    let Some(status) = &catalog.status else { return Listed::default() };
+fn listed(status: &SecretCatalogStatus) -> Listed {
     let of = |ordinary| status.own.iter().filter(move |it| it.ordinary == ordinary).map(|it| it.key.as_str());
     Listed::new(of(false), of(true), status.truncated.is_some_and(|left_out| left_out > 0))
 }
@@ -135,7 +138,7 @@ mod tests {
             ("bob", &["a", "db-creds"][..]),
             ("carol", &["db-creds"]),
             ("dave", &["a", "db-creds"]),
-            ("erin", &["a", "KEY", "db-creds"]),
+            ("erin", &[]),
             ("frank", &["a", "KEY", "db-creds"]),
         ] {
             assert_eq!(warned(&catalogs, namespace, &["a", "KEY", "db-creds"]), told, "{namespace}");
