@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use apolo_api::grant::{SecretGrant, SecretGrantStatus};
 use apolo_core::names::{DELIVERY_GATE, FIELD_MANAGER};
 use apolo_runtime::review::ReviewError;
 use k8s_openapi::NamespaceResourceScope;
@@ -14,13 +13,17 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::key::GrantKey;
 use crate::leader::{Held, MARGIN, NotHeld};
 use crate::metrics::ControllerMetrics;
 use crate::owned::Content;
 
 /// How long the API server may take to answer: what was begun while the lease was held is to end with it.
 pub(crate) const DEADLINE: Duration = MARGIN;
+
+/// The cause of a refusal to make something in a namespace that is being deleted.
+///
+/// Source: `NamespaceTerminatingCause` of Kubernetes' `k8s.io/api/core/v1`.
+const LEAVING: &str = "NamespaceTerminating";
 
 /// Writes while the lease is held.
 #[derive(Clone)]
@@ -57,6 +60,12 @@ pub enum ApplyError {
     /// The API server did not say whether somebody may do something.
     #[error(transparent)]
     Unasked(#[from] ReviewError),
+    /// Others write into it as well.
+    #[error("{object} says also what somebody else applies to it")]
+    Contested {
+        /// What.
+        object: String,
+    },
 }
 
 impl ApplyError {
@@ -67,6 +76,7 @@ impl ApplyError {
             Self::NotHeld(_) => "not-held",
             Self::NoAnswer { .. } => "no-answer",
             Self::Unasked(_) => "review",
+            Self::Contested { .. } => "contested",
             Self::Refused { .. } => match self.code() {
                 Some(403) => "forbidden",
                 Some(404) => "not-found",
@@ -79,16 +89,6 @@ impl ApplyError {
         }
     }
 
-    /// Whether it is because the namespace is going, or has gone: then there is nothing to be written in it.
-    #[must_use]
-    pub fn is_of_leaving_namespace(&self) -> bool {
-        const CAUSE: &str = "NamespaceTerminating";
-        let Self::Refused { source, .. } = self else { return false };
-        let kube::Error::Api(status) = source.as_ref() else { return false };
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        status.code == 404 || causes.into_iter().any(|cause| cause.reason == CAUSE)
-    }
-
     /// The status code, if the API server answered.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
@@ -99,6 +99,15 @@ impl ApplyError {
             },
             _ => None,
         }
+    }
+
+    /// Whether nothing can be made in the namespace because it is being deleted.
+    #[must_use]
+    pub fn is_of_leaving_namespace(&self) -> bool {
+        let Self::Refused { source, .. } = self else { return false };
+        let kube::Error::Api(status) = source.as_ref() else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        status.code == 403 && causes.into_iter().any(|cause| cause.reason == LEAVING)
     }
 }
 
@@ -220,29 +229,30 @@ impl Writer {
         answer("read", &format!("{} {namespace}/{name}", K::kind(&())), api.get_opt(name)).await
     }
 
-    /// Writes the status of the grant of this UID, and tells the grant as it is then; none if it has gone.
+    /// Writes the status of the object of this UID, and tells the object as it is then; none if it has gone.
     ///
     /// # Errors
     /// See [`ApplyError`].
-    pub async fn status(
+    pub async fn status<K: Object>(
         &self,
-        key: &GrantKey,
+        namespace: &str,
+        name: &str,
         uid: &str,
-        status: &SecretGrantStatus,
-    ) -> Result<Option<SecretGrant>, ApplyError> {
-        self.begin::<SecretGrant>("status")?;
+        status: &impl Serialize,
+    ) -> Result<Option<K>, ApplyError> {
+        self.begin::<K>("status")?;
         let patch = Patch::Apply(json!({
-            "apiVersion": SecretGrant::api_version(&()),
-            "kind": SecretGrant::kind(&()),
-            "metadata": {"name": key.name, "namespace": key.namespace, "uid": uid},
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
             "status": status,
         }));
-        let api: Api<SecretGrant> = Api::namespaced(self.client.clone(), &key.namespace);
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patched = api.patch_status(&key.name, &params, &patch);
-        match answer("write the status of", &format!("SecretGrant {key}"), patched).await {
-            Ok(grant) => Ok(Some(grant)),
-            Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(None),
+        let patched = api.patch_status(name, &params, &patch);
+        match answer("write the status of", &format!("{} {namespace}/{name}", K::kind(&())), patched).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -262,7 +272,7 @@ impl Writer {
     }
 }
 
-/// 409: there is another of its name.
+/// Whether the object of this UID is not there any more; 409: another of its name is.
 fn is_gone(error: &ApplyError) -> bool {
     matches!(error.code(), Some(404 | 409))
 }

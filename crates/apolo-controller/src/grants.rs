@@ -133,7 +133,7 @@ impl Grants {
         woken: &mut Woken,
     ) -> Result<bool, ApplyError> {
         let uid = grant.uid().unwrap_or_default();
-        if let Some(stored) = self.writer.status(key, &uid, status).await? {
+        if let Some(stored) = self.writer.status::<SecretGrant>(&key.namespace, &key.name, &uid, status).await? {
             woken.extend(self.store.put_answer(grant, stored));
         }
         let reason = |status: &SecretGrantStatus| {

@@ -1,13 +1,15 @@
-//! The controller: grants in, RBAC out; and shared secrets to where Pods use them.
+//! The controller: grants in, RBAC and catalogs out; and shared secrets to where Pods use them.
 //!
 //! In the order in which the data goes: [`watch`] (what the API server tells) to [`store`] (what is known), [`desired`] (pure: what
 //! should be), [`apply`] (writes, only while [`leader`] holds the lease) and [`grants`], which takes these
-//! steps for one grant, and [`deliveries`], which delivers to one namespace ([`copies`]); [`work`] takes them for all that is in the [`queue`], and [`sweep`] finds what the watches did not tell.
+//! steps for one grant; [`deliveries`] does the same for what is delivered to a namespace ([`copies`]), and [`catalogs`] for its
+//! catalog; [`work`] takes them for all that is in the [`queue`], and [`sweep`] finds what the watches did not tell.
 //! Beside it [`excess`], [`events`], [`metrics`] and [`run`].
 //!
 //! Of Secrets it knows the metadata only. A value goes through it, sealed, when a copy is written ([`copies::Sealed`]).
 
 pub mod apply;
+pub mod catalogs;
 pub mod copies;
 pub mod deliveries;
 pub mod desired;

@@ -16,6 +16,7 @@ const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 #[derive(Clone, Debug)]
 pub struct ControllerMetrics {
     reconciles: Family<Outcome, Counter>,
+    catalogs: Family<Outcome, Counter>,
     errors: Family<OfKind, Counter>,
     writes: Family<Write, Counter>,
     effect: Histogram,
@@ -47,6 +48,7 @@ impl ControllerMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             reconciles: Family::default(),
+            catalogs: Family::default(),
             errors: Family::default(),
             writes: Family::default(),
             effect: Histogram::new(BUCKETS),
@@ -62,6 +64,7 @@ impl ControllerMetrics {
             "Grants looked at: settled, changed, told (its status alone), failed",
             of.reconciles.clone(),
         );
+        registry.register("catalogs", "Catalogs looked at: settled, written, failed", of.catalogs.clone());
         registry.register("controller_errors", "What failed, by kind", of.errors.clone());
         registry.register("writes", "Requests that write, by operation and object", of.writes.clone());
         let help = "Time from when a grant was due until what it needs was written";
@@ -106,6 +109,11 @@ impl ControllerMetrics {
     /// Gates were lifted, so long after the destination was due.
     pub fn lifted(&self, took: Duration) {
         self.delivery_effect.observe(took.as_secs_f64());
+    }
+
+    /// A catalog was looked at: settled, written or failed.
+    pub fn catalog(&self, outcome: &'static str) {
+        self.catalogs.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Something failed.

@@ -20,6 +20,7 @@ use clap::Args;
 use tokio::time::interval;
 
 use crate::apply::Writer;
+use crate::catalogs::{Catalogs, Pace};
 use crate::deliveries::Deliveries;
 use crate::desired::Terms;
 use crate::events::Events;
@@ -99,25 +100,33 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     let held = candidate.held();
     let reader = Reader { cluster_name: args.cluster_name.clone(), table };
     let (events, telling) = Events::new(client.clone(), identity, held.clone(), counts.clone());
+    let terms = Terms { cluster_name: args.cluster_name, max_access: args.max_access };
     let writer = Writer::new(client.clone(), held.clone(), counts.clone());
+    let catalogs = Catalogs {
+        store: Arc::clone(&store),
+        terms: terms.clone(),
+        writer: writer.clone(),
+        queues: Arc::clone(&queues),
+        held: held.clone(),
+        metrics: counts.clone(),
+        excluded: excluded.clone(),
+        pace: Pace::default(),
+        failures: Failures::default(),
+    };
+    let deliveries = Deliveries {
+        store: Arc::clone(&store),
+        max_access: args.max_access,
+        reader: reader.clone(),
+        writer: writer.clone(),
+        reviews: Reviews::new(client.clone()),
+        events: events.clone(),
+        metrics: counts.clone(),
+        told: Mutex::default(),
+    };
     let work = Arc::new(Work {
-        grants: Grants {
-            store: Arc::clone(&store),
-            terms: Terms { cluster_name: args.cluster_name, max_access: args.max_access },
-            writer: writer.clone(),
-            events: events.clone(),
-            unreadable: Mutex::new(BTreeMap::new()),
-        },
-        deliveries: Deliveries {
-            store: Arc::clone(&store),
-            max_access: args.max_access,
-            reader: reader.clone(),
-            writer,
-            reviews: Reviews::new(client.clone()),
-            events,
-            metrics: counts.clone(),
-            told: Mutex::default(),
-        },
+        grants: Grants { store: Arc::clone(&store), terms, writer, events, unreadable: Mutex::new(BTreeMap::new()) },
+        deliveries,
+        catalogs: Arc::new(catalogs),
         queues: Arc::clone(&queues),
         held: held.clone(),
         metrics: counts.clone(),

@@ -1,9 +1,10 @@
-//! What is known: grants, Roles and RoleBindings of ours, the metadata of Secrets, and the Pods that use shared ones, as the watches
-//! and our own writes told them.
+//! What is known: grants, Roles and RoleBindings of ours, the metadata of Secrets, the Pods that use shared ones, and the catalogs,
+//! as the watches and our own writes told them.
 //!
 //! An object that was written is kept at once, from the answer: when the watch tells of it, nothing has changed, and nobody has
 //! to look again. Older news never replaces newer.
 
+mod catalogs;
 mod deliveries;
 mod destination;
 mod namespace;
@@ -24,6 +25,7 @@ use crate::owned::{self, Owned};
 use destination::Object;
 use namespace::Namespace;
 
+pub use catalogs::{KnownCatalog, Listing, SeenGrant, digest, has_name_conflict};
 pub(crate) use deliveries::gives;
 pub use deliveries::{Destination, Granting};
 pub use namespace::{Ancestors, Known, Seen};
@@ -55,6 +57,10 @@ pub enum Source {
     OtherSecrets,
     /// Pods that use shared secrets.
     Pods,
+    /// The catalogs that bear our name.
+    SecretCatalogs,
+    /// The metadata of namespaces.
+    Namespaces,
 }
 
 /// What is known. Each function that changes it tells which grants are to be looked at because of that.
@@ -68,6 +74,10 @@ struct State {
     used: HashMap<Object, BTreeMap<String, usize>>,
     /// By each namespace the grants that open it.
     opened: HashMap<String, BTreeSet<GrantKey>>,
+    /// By namespace.
+    catalogs: HashMap<String, KnownCatalog>,
+    /// The namespaces that are there and not going.
+    there: HashSet<String>,
     complete: HashSet<Source>,
 }
 
@@ -172,7 +182,13 @@ impl Store {
         let destinations = state.namespaces.iter().filter(|(_, it)| !it.destination.is_empty());
         Woken {
             destinations: destinations.map(|(name, _)| name.clone()).collect(),
-            catalogs: state.namespaces.keys().chain(state.opened.keys()).cloned().collect(),
+            catalogs: state
+                .namespaces
+                .keys()
+                .chain(state.opened.keys())
+                .chain(state.catalogs.keys())
+                .cloned()
+                .collect(),
             grants: state.grants(),
         }
     }
@@ -415,12 +431,14 @@ mod tests {
     #[test]
     fn it_is_complete_when_all_kinds_have_been_told() {
         let store = Store::default();
-        assert_eq!(store.missing().len(), 6);
+        assert_eq!(store.missing().len(), 8);
         store.replace_grants(Vec::new());
         store.replace_owned(Kind::Role, Vec::new());
         store.replace_owned(Kind::RoleBinding, Vec::new());
         store.replace_pods(Vec::new());
         store.replace_secrets(false, Vec::new());
+        store.replace_catalogs(Vec::new());
+        store.replace_namespaces(Vec::new());
         assert_eq!(store.missing(), [Source::OpaqueSecrets]);
         store.replace_secrets(true, vec![("alice".into(), "one".into(), secret(1))]);
         assert!(store.missing().is_empty());

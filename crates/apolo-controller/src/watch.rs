@@ -1,12 +1,15 @@
 //! What the API server tells, into the store: one watch a kind.
 
+mod catalogs;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use apolo_api::catalog::{NAME, SecretCatalog};
 use apolo_api::grant::SecretGrant;
 use apolo_core::names::{GRANT_UID, SHARED};
 use apolo_runtime::watch::{self, News};
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::Config;
@@ -23,6 +26,9 @@ use crate::store::{Kept, Kind, Known, KnownPod, Reader, SharingPod, Store, Woken
 /// Types of Secrets that do not exist for us.
 pub(crate) const NOT_OURS: [&str; 3] =
     ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
+
+/// How many catalogs are listed at once: one may have a MiB.
+const CATALOGS: u32 = 50;
 
 /// What is watched, and who is told.
 #[derive(Clone)]
@@ -64,6 +70,9 @@ impl Watches {
         };
         let opaque = of_types(vec!["type=Opaque".to_owned()]);
         let others = NOT_OURS.into_iter().chain(["Opaque"]).map(|it| format!("type!={it}"));
+        let catalogs = namespaces.iter().cloned().chain([format!("metadata.name={NAME}")]).collect::<Vec<_>>();
+        let catalogs = Config::default().fields(&catalogs.join(",")).page_size(CATALOGS);
+        let not_excluded = Config::default().fields(&fields("metadata.name").join(","));
         let ours = in_namespaces.clone().labels(GRANT_UID);
         let sharing = in_namespaces.clone().labels(&format!("{SHARED}=true"));
         let store = &self.store;
@@ -78,6 +87,8 @@ impl Watches {
             self.follow::<PartialObjectMeta<Secret>, _>(opaque, &opaque_secrets),
             self.follow::<PartialObjectMeta<Secret>, _>(of_types(others.collect()), &other_secrets),
             self.follow::<SharingPod, _>(sharing, &pods),
+            self.follow::<DeserializeGuard<SecretCatalog>, _>(catalogs, store.as_ref()),
+            self.follow::<PartialObjectMeta<Namespace>, _>(not_excluded, store.as_ref()),
         );
     }
 

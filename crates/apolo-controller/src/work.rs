@@ -1,4 +1,4 @@
-//! All grants and destinations: those that are due, so many at a time, for as long as the lease is held.
+//! All grants and destinations, and the catalogs beside them: those that are due, so many at a time, for as long as the lease is held.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::apply::ApplyError;
+use crate::catalogs::Catalogs;
 use crate::deliveries::Deliveries;
 use crate::events::News;
 use crate::grants::{Grants, Outcome};
@@ -37,6 +38,8 @@ pub struct Work {
     pub grants: Grants,
     /// What is done with each destination.
     pub deliveries: Deliveries,
+    /// And with each catalog.
+    pub catalogs: Arc<Catalogs>,
     /// What is due.
     pub queues: Arc<Queues>,
     /// Whether anything may be done.
@@ -57,7 +60,7 @@ impl Work {
     /// Works until it is asked to stop, and what was begun has ended.
     pub async fn run(self: Arc<Self>, terms: watch::Receiver<u64>, stop: impl Future<Output = ()>) {
         let sweeps = Arc::clone(&self).sweep(terms);
-        let (mut granting, mut delivering) = (JoinSet::new(), JoinSet::new());
+        let (mut granting, mut delivering, mut listing) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let queues = &self.queues;
         let grants = hand_out(&queues.grants, || self.width(), &mut granting, |job| Arc::clone(&self).work(job));
         let destinations =
@@ -65,12 +68,14 @@ impl Work {
         tokio::select! {
             () = grants => {}
             () = destinations => {}
+            () = self.catalogs.hand_out(&mut listing) => {}
             () = sweeps => {}
             () = stop => {}
         }
         let ended = async {
             while granting.join_next().await.is_some() {}
             while delivering.join_next().await.is_some() {}
+            while listing.join_next().await.is_some() {}
         };
         let _in_time = timeout(GRACE, ended).await;
     }
@@ -104,7 +109,12 @@ impl Work {
                 }
             }
             // The clock may have been set, so that also expiries are due that no timer tells.
-            self.queues.wake(self.grants.store.everything());
+            let mut all = self.grants.store.everything();
+            if !elected {
+                // What is in a catalog changes with what is told.
+                all.catalogs.clear();
+            }
+            self.queues.wake(all);
         }
     }
 

@@ -63,7 +63,9 @@ impl Deliveries {
                 self.put_copy(&stored);
                 Ok(Ensured::There)
             }
-            Err(error) if known.is_none() && error.is_of_leaving_namespace() => Ok(Ensured::Leaving),
+            Err(error) if known.is_none() && (error.is_of_leaving_namespace() || error.code() == Some(404)) => {
+                Ok(Ensured::Leaving)
+            }
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Ensured::Conflict),
             Err(error) => Err(error),
         }

@@ -158,7 +158,8 @@ pub(crate) fn gives(
 }
 
 impl Namespace {
-    fn stands(&self, grant: &SecretGrant, max_access: Access, now: Timestamp) -> bool {
+    /// Whether a grant stands, by those that it came from.
+    pub(super) fn stands(&self, grant: &SecretGrant, max_access: Access, now: Timestamp) -> bool {
         if lineage::stands_by_itself(grant) {
             return true;
         }

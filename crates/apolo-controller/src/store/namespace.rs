@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 
 use super::Kind;
+use super::catalogs::has_name_conflict;
 use super::destination::Destination;
 use super::secret::KnownSecret;
 use crate::key::GrantKey;
@@ -87,12 +88,12 @@ impl Known {
         }
     }
 
-    /// What of a grant matters to those that came from it, and to those that it came from; none where nothing does.
+    /// What of a grant matters to those that came from it, to those that it came from, and to catalogs; none where nothing does.
     fn to_others(&self) -> Option<impl PartialEq + use<'_>> {
         let Self::Grant(grant) = self else { return None };
         let marks = grant.status.as_ref().map(|status| (&status.expired, &status.withdrawn));
-        let metadata = &grant.metadata;
-        Some((&metadata.uid, &metadata.annotations, &metadata.deletion_timestamp, &grant.spec, marks))
+        let (metadata, in_conflict) = (&grant.metadata, has_name_conflict(grant));
+        Some((&metadata.uid, &metadata.annotations, &metadata.deletion_timestamp, &grant.spec, marks, in_conflict))
     }
 }
 
@@ -161,6 +162,11 @@ impl Namespace {
     /// The grants that name the Secret of this name.
     pub(super) fn naming(&self, secret: &str) -> impl Iterator<Item = &str> {
         self.by_secret.get(secret).into_iter().flatten().map(String::as_str)
+    }
+
+    /// The grants.
+    pub(super) fn grants(&self) -> impl Iterator<Item = &Known> {
+        self.grants.values()
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {

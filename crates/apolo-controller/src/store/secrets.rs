@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::namespace::Known;
 use super::secret::{Kept, KnownCopy, KnownSecret};
 use super::{Source, State, Store, Woken};
 use crate::key::GrantKey;
@@ -73,12 +74,13 @@ impl State {
     /// `in_being`: whether it has come, or gone.
     fn secret_changed(&self, namespace: &str, name: &str, in_being: bool) -> Woken {
         let known = self.namespaces.get(namespace);
-        let grants = known.into_iter().flat_map(|known| known.naming(name)).filter(|_| in_being);
+        let grants: Vec<&str> = known.into_iter().flat_map(|known| known.naming(name)).filter(|_| in_being).collect();
+        let told = grants.iter().filter_map(|grant| known?.grant(grant)).flat_map(Known::destinations);
         let users = self.used.get(&(namespace.to_owned(), name.to_owned()));
         Woken {
-            grants: grants.map(|grant| GrantKey::new(namespace, grant)).collect(),
+            grants: grants.iter().map(|grant| GrantKey::new(namespace, grant)).collect(),
             destinations: users.into_iter().flat_map(|users| users.keys().cloned()).collect(),
-            catalogs: BTreeSet::from([namespace.to_owned()]),
+            catalogs: told.map(str::to_owned).chain([namespace.to_owned()]).collect(),
         }
     }
 }

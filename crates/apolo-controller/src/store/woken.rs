@@ -16,6 +16,12 @@ pub struct Woken {
 }
 
 impl Woken {
+    /// The catalog of a namespace.
+    #[must_use]
+    pub fn catalog(namespace: &str) -> Self {
+        Self { catalogs: BTreeSet::from([namespace.to_owned()]), ..Self::default() }
+    }
+
     /// All of another as well.
     pub fn extend(&mut self, other: Self) {
         self.grants.extend(other.grants);

@@ -1,0 +1,130 @@
+//! What a catalog should say: what is known and the time in, its status out. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use apolo_api::catalog::{MOST_ENTRIES, OwnSecret, SecretCatalogStatus, SharedSecret};
+use apolo_api::lineage;
+use apolo_api::subject::GrantSubject;
+use apolo_core::key::Key;
+use apolo_core::names::GRANTED_BY;
+use apolo_core::subject::Subject;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::room::Room;
+use crate::desired::Terms;
+use crate::store::{KnownSecret, Listing, SeenGrant, has_name_conflict};
+
+/// What the catalog of a namespace should say at the instant `now`; none where there is nothing to list.
+///
+/// Own secrets are sorted by key, shared ones by owner, key and the name of the grant. Of each there are at most
+/// [`MOST_ENTRIES`], and one that does not fit into what can be stored is left out.
+#[must_use]
+pub fn listed(listing: &Listing, terms: &Terms, now: Timestamp) -> Option<SecretCatalogStatus> {
+    let in_force = |seen: &&SeenGrant| {
+        seen.stands && lineage::is_live(&seen.grant, terms.max_access, now) && !has_name_conflict(&seen.grant)
+    };
+    let secrets = sorted_secrets(listing);
+    let shares = sorted_shares(listing.shared.iter().filter(in_force));
+    if secrets.is_empty() && shares.is_empty() {
+        return None;
+    }
+    let found = secrets.len() + shares.len();
+    let mut room = Room::new();
+    let mut own = own(&secrets, listing.own.iter().filter(in_force));
+    own.retain(|entry| room.takes(entry));
+    let shared = shares.iter().take(MOST_ENTRIES).filter_map(|share| {
+        let entry = room.has(share.least_size()).then(|| share.entry(&terms.cluster_name))?;
+        room.takes(&entry).then_some(entry)
+    });
+    let shared: Vec<_> = shared.collect();
+    let left_out = i64::try_from(found - own.len() - shared.len()).unwrap_or(i64::MAX);
+    let truncated = (left_out > 0).then_some(left_out);
+    Some(SecretCatalogStatus { cluster: terms.cluster_name.clone(), own, shared, truncated })
+}
+
+/// A Secret of the namespace that is to be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Named<'a> {
+    key: &'a str,
+    is_ordinary: bool,
+    object: &'a str,
+}
+
+fn sorted_secrets(listing: &Listing) -> Vec<(Named<'_>, &KnownSecret)> {
+    let opaque = listing.secrets.iter().filter(|(_, secret)| secret.is_opaque);
+    let mut secrets: Vec<_> = opaque.map(|(object, secret)| (named(object, secret), secret)).collect();
+    secrets.sort_unstable_by_key(|(named, _)| *named);
+    secrets
+}
+
+/// By its key, if its name is that of the key's object: by no other can it be asked for without the name of an entry.
+fn named<'a>(object: &'a str, secret: &'a KnownSecret) -> Named<'a> {
+    let own = secret.has_own_entry.then_some(object);
+    let mut keys = [secret.key.as_deref(), own].into_iter().flatten();
+    let key = keys.find(|key| Key::parse(key).is_ok_and(|key| key.object_name() == object));
+    Named { key: key.unwrap_or(object), is_ordinary: key.is_none(), object }
+}
+
+fn own<'a>(secrets: &[(Named<'_>, &KnownSecret)], grants: impl Iterator<Item = &'a SeenGrant>) -> Vec<OwnSecret> {
+    let shown = secrets.get(..MOST_ENTRIES).unwrap_or(secrets);
+    let mut subjects: HashMap<&str, HashSet<&GrantSubject>> =
+        shown.iter().map(|(named, _)| (named.object, HashSet::new())).collect();
+    for seen in grants {
+        for object in &seen.there {
+            if let Some(subjects) = subjects.get_mut(object.as_str()) {
+                subjects.extend(&seen.grant.spec.subjects);
+            }
+        }
+    }
+    let shared_with = |object: &str| subjects.get(object).map_or(0, HashSet::len);
+    let entry = |(named, secret): &(Named<'_>, &KnownSecret)| OwnSecret {
+        key: named.key.to_owned(),
+        ordinary: named.is_ordinary,
+        created: secret.created.map(Time),
+        updated: secret.updated.map(Time),
+        shared_with: i64::try_from(shared_with(named.object)).unwrap_or(i64::MAX),
+    };
+    shown.iter().map(entry).collect()
+}
+
+/// A secret that a grant shares with the namespace: by owner, key and the name of the grant.
+struct Share<'a> {
+    owner: &'a str,
+    key: &'a str,
+    seen: &'a SeenGrant,
+}
+
+fn sorted_shares<'a>(grants: impl Iterator<Item = &'a SeenGrant>) -> Vec<Share<'a>> {
+    let of_grant = |seen: &'a SeenGrant| {
+        let owner = seen.grant.metadata.namespace.as_deref().unwrap_or_default();
+        let is_there = |key: &&String| Key::parse(key).is_ok_and(|key| seen.there.contains(key.object_name().as_ref()));
+        seen.grant.spec.secrets.iter().filter(is_there).map(move |key| Share { owner, key, seen })
+    };
+    let mut shares: Vec<_> = grants.flat_map(of_grant).collect();
+    shares.sort_unstable_by_key(|share| (share.owner, share.key, share.seen.grant.metadata.name.as_deref()));
+    shares
+}
+
+impl Share<'_> {
+    /// Its entry is larger than this: one of many subjects is not even made where it does not fit.
+    fn least_size(&self) -> usize {
+        self.seen.grant.spec.subjects.iter().map(|subject| subject.name.len()).sum()
+    }
+
+    fn entry(&self, cluster: &str) -> SharedSecret {
+        let grant = &self.seen.grant;
+        let subjects = grant.spec.subjects.iter().filter_map(|subject| Subject::try_from(subject).ok());
+        SharedSecret {
+            uri: format!("secret://{cluster}/{}/{}", self.owner, self.key),
+            access: grant.spec.access,
+            subjects: subjects.map(|subject| subject.to_string()).collect(),
+            by: grant.annotations().get(GRANTED_BY).map(|by| Subject::of_user_name(by).to_string()),
+            expires_at: grant.spec.expires_at.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
