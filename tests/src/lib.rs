@@ -20,6 +20,7 @@ pub mod asked;
 pub mod attempts;
 pub mod authority;
 pub mod binaries;
+pub mod catalogs;
 pub mod cluster;
 pub mod command;
 pub mod control_plane;
