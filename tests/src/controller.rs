@@ -101,8 +101,20 @@ impl Controller {
     /// # Errors
     /// When it does not answer.
     pub async fn writes(&self) -> io::Result<f64> {
+        self.count_writes(|_| true).await
+    }
+
+    /// The same without those of catalogs.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn writes_of_grants(&self) -> io::Result<f64> {
+        self.count_writes(|line| !line.contains("SecretCatalog")).await
+    }
+
+    async fn count_writes(&self, is_counted: impl Fn(&str) -> bool) -> io::Result<f64> {
         let all = webhook::get(&self.address, "/metrics").await?;
-        let counts = all.lines().filter(|line| line.starts_with("apolo_writes_total{"));
+        let counts = all.lines().filter(|line| line.starts_with("apolo_writes_total{") && is_counted(line));
         Ok(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
     }
 

@@ -106,8 +106,8 @@ async fn a_storm_of_changes_is_written_about_once_a_second_and_the_last_of_them_
         for task in 0..8 {
             let ns = ns.clone();
             storm.spawn(async move {
-                for number in (task..300).step_by(8) {
-                    let name = format!("later-{number:03}");
+                for number in (task..1000).step_by(8) {
+                    let name = format!("later-{number:04}");
                     ns.secret(&name).await?;
                     // Every third stays.
                     if number % 3 > 0 {
@@ -120,7 +120,7 @@ async fn a_storm_of_changes_is_written_about_once_a_second_and_the_last_of_them_
         while let Some(done) = storm.join_next().await {
             done??;
         }
-        let mut expected: Vec<String> = (0..300).step_by(3).map(|number| format!("later-{number:03}")).collect();
+        let mut expected: Vec<String> = (0..1000).step_by(3).map(|number| format!("later-{number:04}")).collect();
         expected.insert(0, "first".into());
         ns.catalog("the last state", |status| keys(status) == expected).await?;
         let (seconds, writes) = (began.elapsed().as_secs(), ns.catalog_writes()? - before);

@@ -20,7 +20,7 @@ pub struct About {
 /// A write.
 #[derive(Debug, Clone)]
 pub struct Write {
-    /// The how-manyth it is; none for a Lease or an Event.
+    /// The how-manyth it is; none for a Lease, an Event or a catalog.
     pub number: Option<usize>,
     /// What it is about.
     pub about: About,
@@ -49,9 +49,10 @@ impl About {
         Some(Self { method: method.clone(), resource, name })
     }
 
-    /// Whether it is counted. A Lease says who may write, and an Event what was written: neither gives or takes access.
+    /// Whether it is counted. A Lease says who may write, an Event what was written, and a catalog what there is: none of them gives
+    /// or takes access.
     pub(super) fn is_counted(&self) -> bool {
-        !["leases", "events"].contains(&self.resource.as_str())
+        !["leases", "events", "secretcatalogs", "secretcatalogs/status"].contains(&self.resource.as_str())
     }
 }
 
