@@ -286,7 +286,8 @@ async fn kubectl_explains_every_field() -> anyhow::Result<()> {
 async fn a_catalog_has_a_status_only() -> anyhow::Result<()> {
     with_namespace(async |ns| {
         ns.serves_grants().await?;
-        let metadata = json!({"name": "secrets"});
+        // One of the name secrets would be the controller's, who would delete it.
+        let metadata = json!({"name": "another"});
         ns.create(&json!({"apiVersion": VERSION, "kind": "SecretCatalog", "metadata": metadata})).await?;
         let said = json!({
             "cluster": "default",
@@ -305,10 +306,10 @@ async fn a_catalog_has_a_status_only() -> anyhow::Result<()> {
         });
         let api = all(&ns.client, &ns.name, "SecretCatalog");
         let patch = Patch::Merge(json!({"status": said}));
-        let stored = api.patch_status("secrets", &PatchParams::default(), &patch).await?;
+        let stored = api.patch_status("another", &PatchParams::default(), &patch).await?;
         assert_eq!(stored.data, json!({"status": said}));
         let shown = kubectl(&ns, &["get", "secretcatalog"], "").await?.stdout;
-        assert!(shown.starts_with("NAME      CLUSTER   AGE\nsecrets   default   "), "{shown}");
+        assert!(shown.starts_with("NAME      CLUSTER   AGE\nanother   default   "), "{shown}");
         Ok(())
     })
     .await
