@@ -31,6 +31,8 @@ pub struct Warnings<'a> {
 enum Why {
     /// It is not there.
     Absent,
+    /// It is not listed, and an entry of it is asked for: it may be of a type that is listed nowhere, such as kubernetes.io/tls.
+    Unlisted,
     /// It is an ordinary Secret, and which entry is meant is not said.
     NoEntry,
 }
@@ -70,6 +72,10 @@ impl<'a> Warnings<'a> {
         for (key, why) in &self.told {
             let line = match why {
                 Why::Absent => absent(key, self.namespace, self.nearest(key, &mut left)),
+                Why::Unlisted => match self.nearest(key, &mut left) {
+                    Some(near) => absent(key, self.namespace, Some(near)),
+                    None => continue,
+                },
                 Why::NoEntry => no_entry(key),
             };
             // Long names may differ only where they are cut.
@@ -103,7 +109,8 @@ fn why(listed: &Listed, asked: &Asked<'_>) -> Option<Why> {
     } else if listed.has_ordinary(source) {
         asked.reference.entry.is_none().then_some(Why::NoEntry)
     } else {
-        (!listed.is_cut()).then_some(Why::Absent)
+        let why = if asked.reference.entry.is_some() { Why::Unlisted } else { Why::Absent };
+        (!listed.is_cut()).then_some(why)
     }
 }
 
@@ -184,6 +191,8 @@ mod tests {
                 "secret:db-creds",
                 Some("secret \"db-creds\" was not made by apolo: name its entry, secret:db-creds#ENTRY"),
             ),
+            // Perhaps of a type that is not listed.
+            ("secret:my-tls#tls.crt", None),
             ("secret:db-cred#password", Some("secret \"db-cred\" is not in namespace bob yet; nearest: db-creds")),
         ] {
             assert_eq!(
