@@ -13,9 +13,14 @@ use crate::{
 /// The service account of the controller, in the namespace of the release.
 pub const ACCOUNT: &str = "apolo-secrets-controller";
 
+/// The Lease of the chart's controllers, in the namespace of the release.
+pub const LEASE: &str = "apolo-secrets-controller";
+
 /// A controller that runs. Dropping it kills it.
 #[derive(Debug)]
 pub struct Controller {
+    /// How it is called in the Lease.
+    pub identity: String,
     server: Server,
     address: String,
 }
@@ -66,17 +71,18 @@ impl ControlPlane {
         let arguments: Vec<String> = arguments.map(|&argument| argument.to_owned()).collect();
         let mut server = Server::start_in(self.folder(), name, &arguments, &[("KUBECONFIG", &kubeconfig)])?;
         let log = self.folder().join(format!("{name}.log"));
-        let address = eventually("the controller is ready", async || {
+        let (identity, address) = eventually("the controller is ready", async || {
             if let Err(ended) = server.check() {
                 return Ok(Err(ended));
             }
             let line = webhook::serving_line(&log).ok_or("no line of its log says that it serves")?;
             let address = webhook::address(&line, "metrics_address");
             let answer = webhook::get(&address, "/readyz").await.map_err(|error| error.to_string())?;
-            if answer.starts_with("HTTP/1.1 200") { Ok::<_, String>(Ok(address)) } else { Err(answer) }
+            let identity = webhook::address(&line, "identity");
+            if answer.starts_with("HTTP/1.1 200") { Ok::<_, String>(Ok((identity, address))) } else { Err(answer) }
         })
         .await??;
-        Ok(Controller { server, address })
+        Ok(Controller { identity, server, address })
     }
 }
 

@@ -1,4 +1,5 @@
 //! Deliveries, as a test sees them: the copies in a namespace, the gates of its Pods, and what they are told.
+#![allow(clippy::indexing_slicing, reason = "to set an index of a JSON object adds what is not there")]
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
     eventually::{NotYet, eventually, reached, within},
@@ -125,6 +127,30 @@ impl Namespace {
     }
 }
 
+/// The name of the copy of one entry of an owner's Secret.
+pub fn copy_name(owner: &str, object: &str, entry: &str) -> String {
+    let digest = Sha256::digest(format!("{owner}/{object}/{entry}").as_bytes());
+    let digits: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("{COPY}{digits}")
+}
+
+/// A Pod that asks for these of an owner's secrets, as the hooks make it of what a user submits who is in no group.
+pub fn hooked_pod(name: &str, user: &str, owner: &str, keys: &[&str]) -> Value {
+    let numbered = || keys.iter().enumerate();
+    let items: Vec<String> = numbered().map(|(number, key)| format!("S{number}=secret:/{owner}/{key}")).collect();
+    let by = ("secrets.apolo.us/launched-by", user);
+    let mut template = objects::template(&[("secrets.apolo.us/env", &items.join("\n")), by]);
+    let variable = |(number, key): (usize, &&str)| {
+        let reference = json!({"name": copy_name(owner, key, key), "key": key});
+        json!({"name": format!("S{number}"), "valueFrom": {"secretKeyRef": reference}})
+    };
+    template["spec"]["containers"][0]["env"] = numbered().map(variable).collect();
+    template["spec"]["schedulingGates"] = json!([{"name": GATE}]);
+    let mut pod = objects::pod(name, &template);
+    pod["metadata"]["labels"]["secrets.apolo.us/shared"] = json!("true");
+    pod
+}
+
 /// Whether a Pod waits for its secrets.
 pub fn is_gated(pod: &Pod) -> bool {
     let gates = pod.spec.iter().filter_map(|spec| spec.scheduling_gates.as_ref()).flatten();
@@ -224,5 +250,16 @@ impl Scene {
         })
         .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_named_by_what_it_is_a_copy_of() {
+        // echo -n alice/db/password | sha256sum
+        assert_eq!(copy_name("alice", "db", "password"), "apolo-shared-3b62dbe51a8547de3c5687bc7785458d");
     }
 }

@@ -41,4 +41,5 @@ pub mod proxy;
 pub mod rights;
 pub mod sharing;
 pub mod snapshot;
+pub mod succession;
 pub mod webhook;

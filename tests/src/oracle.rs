@@ -2,6 +2,8 @@
 //! authorizers. Nothing here knows of the controller.
 #![allow(clippy::indexing_slicing, reason = "what a JSON object does not have is null")]
 
+pub mod deliveries;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::try_join_all;

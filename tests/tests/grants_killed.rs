@@ -2,32 +2,21 @@
 //! grants before nor the grants now give, and when the next controller has run there is exactly what they give.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
 use anyhow::{Context, ensure};
 use apolo_tests::{
-    cluster::Cluster,
-    controller::Controller,
     eventually::{DEADLINE, NotYet, eventually},
     grants::grant,
     namespace::{Namespace, with_namespace},
     oracle::Access,
-    proxy::{Proxy, Stop, When},
-    webhook::RELEASE,
+    proxy::{Stop, When},
+    succession::Succession,
 };
-use k8s_openapi::{
-    api::coordination::v1::Lease,
-    jiff::{SignedDuration, Timestamp},
-};
-use kube::{Api, ResourceExt, api::DeleteParams};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kube::{ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
-/// The Lease of the chart's controllers.
-const LEASE: &str = "apolo-secrets-controller";
 const USERS: [&str; 3] = ["bob", "carol", "dave"];
 const SECRETS: [&str; 3] = ["a", "b", "later"];
-/// As many grants as a storm may have.
-const MOST_GRANTS: usize = 20_000;
 /// As many kills as there have to be at least.
 const LEAST: usize = 40;
 
@@ -75,77 +64,46 @@ const CASES: [(&str, &[Step], &[Step]); 9] = [
     ("completed", &[Create("one", &["a", "later"], "Read", &["bob"])], &[Secret("later")]),
 ];
 
-/// A control plane, a proxy, and controllers behind it, one after the other.
-struct Scene {
-    cluster: Cluster,
-    proxy: Proxy,
-    controller: Option<Controller>,
-}
+/// What is tried, on controllers that come one after the other.
+struct Scene(Succession);
 
 impl Scene {
-    async fn new() -> anyhow::Result<Self> {
-        let cluster = Cluster::start().await?;
-        cluster.install_kinds().await?;
-        let proxy = Proxy::start(&cluster).await?;
-        let mut scene = Self { cluster, proxy, controller: None };
-        scene.start().await?;
-        Ok(scene)
-    }
-
-    /// The Lease goes first: that of one that was killed would have to run out, and nobody writes by it any more.
-    async fn start(&mut self) -> anyhow::Result<()> {
-        self.proxy.begin(None);
-        let leases: Api<Lease> = Api::namespaced(self.cluster.admin().await?, RELEASE);
-        if let Some(lease) = leases.get_opt(LEASE).await? {
-            leases.delete(&lease.name_any(), &DeleteParams::default()).await?;
-        }
-        let controller = self.cluster.start_controller_behind(&self.proxy, "controller", &[]).await?;
-        controller.leads().await?;
-        self.controller = Some(controller);
-        Ok(())
-    }
-
-    fn kill(&mut self) {
-        // To drop it is to kill it.
-        self.controller = None;
-    }
-
     /// How many writes a case takes.
     async fn writes(&self, before: &[Step], then: &[Step]) -> anyhow::Result<usize> {
         let body = async |ns: Namespace| {
             prepare(&ns, before).await?;
-            self.proxy.begin(None);
+            self.0.proxy.begin(None);
             take(&ns, then).await?;
             rests(&ns).await?;
-            anyhow::Ok(self.proxy.numbered().len())
+            anyhow::Ok(self.0.proxy.numbered().len())
         };
-        self.cluster.with_namespace(body).await
+        self.0.cluster.with_namespace(body).await
     }
 
     /// The case once more, with a kill. Tells whether that write came: there may be fewer where the controller heard of two things
     /// at once.
     async fn killed(&mut self, before: &[Step], then: &[Step], stop: Stop) -> anyhow::Result<bool> {
-        let cluster = self.cluster.clone();
+        let cluster = self.0.cluster.clone();
         let body = async |ns: Namespace| {
             prepare(&ns, before).await?;
             let mut allowed = ns.due().await?.access;
-            self.proxy.begin(Some(stop));
+            self.0.proxy.begin(Some(stop));
             take(&ns, then).await?;
             allowed.extend(ns.due().await?.access);
             let write = tokio::select! {
                 biased;
-                write = self.proxy.stopped() => write?,
+                write = self.0.proxy.stopped() => write?,
                 rest = rests(&ns) => {
                     // Nor is a later one to be stopped.
-                    self.proxy.begin(None);
+                    self.0.proxy.begin(None);
                     return rest.map(|()| false).map_err(anyhow::Error::from);
                 }
             };
-            self.kill();
+            self.0.kill();
             let access = ns.access(&USERS, &SECRETS).await?;
             let excess: Access = access.difference(&allowed).cloned().collect();
             ensure!(excess.is_empty(), "killed {:?} {write}: {excess:?}", stop.when);
-            self.start().await?;
+            self.0.start().await?;
             rests(&ns).await.with_context(|| format!("killed {:?} {write}", stop.when))?;
             Ok(true)
         };
@@ -198,7 +156,7 @@ async fn rests(ns: &Namespace) -> Result<(), NotYet> {
 #[tokio::test]
 async fn a_controller_that_is_killed_around_any_write_leaves_nothing_that_the_next_does_not_mend() -> anyhow::Result<()>
 {
-    let mut scene = Scene::new().await?;
+    let mut scene = Scene(Succession::new().await?);
     let mut kills = 0;
     for (name, before, then) in CASES {
         let writes = scene.writes(before, then).await?;
@@ -243,71 +201,4 @@ async fn the_oracle_sees_access_that_no_grant_gives() -> anyhow::Result<()> {
         Ok(())
     })
     .await
-}
-
-/// Grants that come and go until `done`.
-async fn storm(ns: &Namespace, done: &AtomicBool) -> anyhow::Result<()> {
-    ns.secret("a").await?;
-    for number in 0..MOST_GRANTS {
-        if done.load(Relaxed) {
-            return Ok(());
-        }
-        ns.share(&format!("grant-{number}"), &spec(&["a"], "Read", &["bob"])).await?;
-        if let Some(old) = number.checked_sub(20) {
-            ns.grants().delete(&format!("grant-{old}"), &DeleteParams::default()).await?;
-        }
-    }
-    anyhow::bail!("the storm was over too soon")
-}
-
-#[tokio::test]
-async fn a_leader_that_was_stopped_writes_nothing_once_another_has_the_lease() -> anyhow::Result<()> {
-    let cluster = Cluster::start().await?;
-    cluster.install_kinds().await?;
-    let (old_proxy, new_proxy) = (Proxy::start(&cluster).await?, Proxy::start(&cluster).await?);
-    let old = cluster.start_controller_behind(&old_proxy, "controller", &[]).await?;
-    old.leads().await?;
-    let new = cluster.start_controller_behind(&new_proxy, "second-controller", &[]).await?;
-    let wrote = async |proxy: &Proxy, count: usize| {
-        let enough = async || match proxy.numbered().len() {
-            all if all >= count => Ok(()),
-            all => Err(format!("{all}")),
-        };
-        eventually(&format!("{count} writes"), enough).await
-    };
-    cluster
-        .with_namespace(async |ns| {
-            let done = AtomicBool::new(false);
-            let script = async {
-                wrote(&old_proxy, 100).await?;
-                old.signal("STOP")?;
-                new.leads().await?;
-                wrote(&new_proxy, 100).await?;
-                old.signal("CONT")?;
-                eventually("the old leader has heard of it", async || match old.metric("apolo_leading").await {
-                    Ok(Some(0.0)) => Ok(()),
-                    other => Err(format!("{other:?}")),
-                })
-                .await?;
-                wrote(&new_proxy, new_proxy.numbered().len() + 100).await?;
-                done.store(true, Relaxed);
-                anyhow::Ok(())
-            };
-            tokio::try_join!(storm(&ns, &done), script)?;
-            let taken =
-                new_proxy.writes().into_iter().find(|write| write.about.resource == "leases" && write.is_done());
-            let taken = taken.and_then(|write| write.passed).context("the lease was not taken")?;
-            let late: Vec<String> =
-                old_proxy.writes().iter().filter(|write| write.passed > Some(taken)).map(ToString::to_string).collect();
-            // That it looks at the Lease again is how it hears of it.
-            ensure!(late.iter().all(|write| write.contains("leases")), "{late:?}");
-            println!(
-                "{} writes before, {} after, {} of the old one to the Lease",
-                old_proxy.numbered().len(),
-                new_proxy.numbered().len(),
-                late.len()
-            );
-            Ok(())
-        })
-        .await
 }

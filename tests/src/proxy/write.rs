@@ -20,7 +20,7 @@ pub struct About {
 /// A write.
 #[derive(Debug, Clone)]
 pub struct Write {
-    /// The how-manyth it is; none for a Lease, an Event or a catalog.
+    /// The how-manyth it is; none for a Lease, an Event, a catalog or a question.
     pub number: Option<usize>,
     /// What it is about.
     pub about: About,
@@ -50,9 +50,10 @@ impl About {
     }
 
     /// Whether it is counted. A Lease says who may write, an Event what was written, and a catalog what there is: none of them gives
-    /// or takes access.
+    /// or takes access. Who may do what is asked by a POST too.
     pub(super) fn is_counted(&self) -> bool {
-        !["leases", "events", "secretcatalogs", "secretcatalogs/status"].contains(&self.resource.as_str())
+        let resource = self.resource.split('/').next().unwrap_or_default();
+        !["leases", "events", "secretcatalogs", "subjectaccessreviews"].contains(&resource)
     }
 }
 
