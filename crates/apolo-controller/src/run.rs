@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use apolo_api::access::Access;
 use apolo_core::key::{hex_digest, is_dns_label};
-use apolo_runtime::client::client;
+use apolo_runtime::client::{client, fenced_client};
 use apolo_runtime::readiness::Readiness;
 use apolo_runtime::review::Reviews;
 use apolo_runtime::serve::listen;
@@ -101,7 +101,9 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     let reader = Reader { cluster_name: args.cluster_name.clone(), table };
     let (events, telling) = Events::new(client.clone(), identity, held.clone(), counts.clone());
     let terms = Terms { cluster_name: args.cluster_name, max_access: args.max_access };
-    let writer = Writer::new(client.clone(), held.clone(), counts.clone());
+    let holds = held.clone();
+    let fenced = fenced_client(Arc::new(move || holds.check().is_ok())).await?;
+    let writer = Writer::new(fenced, held.clone(), counts.clone());
     let catalogs = Catalogs {
         store: Arc::clone(&store),
         terms: terms.clone(),

@@ -1,8 +1,17 @@
 //! The client of the API server.
 
+mod fence;
+
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::config::InferConfigError;
 use kube::{Client, Config};
 use thiserror::Error;
+use tower::{BoxError, ServiceBuilder};
+
+pub use fence::May;
 
 /// Why there is no client.
 #[derive(Debug, Error)]
@@ -22,7 +31,34 @@ pub enum ClientError {
 /// # Errors
 /// Where the environment does not tell.
 pub async fn client() -> Result<Client, ClientError> {
+    Client::try_from(config().await?).map_err(|error| ClientError::Make(Box::new(error)))
+}
+
+/// The same, but that nothing is sent any more from when it may not be, not even what was begun before. Its requests have no
+/// deadline: who asks has one.
+///
+/// # Errors
+/// Where the environment does not tell.
+pub async fn fenced_client(may: May) -> Result<Client, ClientError> {
+    fenced(&config().await?, may).map_err(|error| ClientError::Make(Box::new(error)))
+}
+
+fn fenced(config: &Config, may: May) -> Result<Client, kube::Error> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    let connector = config.rustls_https_connector_with_connector(fence::Fence::new(connector, may))?;
+    let client: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+async fn config() -> Result<Config, ClientError> {
     let mut config = Config::infer().await.map_err(|error| ClientError::Find(Box::new(error)))?;
     config.default_retry = false;
-    Client::try_from(config).map_err(|error| ClientError::Make(Box::new(error)))
+    Ok(config)
 }
