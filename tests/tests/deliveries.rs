@@ -200,6 +200,24 @@ async fn a_pod_waits_while_its_source_has_nothing_for_it_and_says_so() -> anyhow
 }
 
 #[tokio::test]
+async fn a_copy_of_an_entry_that_its_source_has_no_more_goes() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &["db"]).await?;
+        scene.create(&objects::pod("both", &scene.template(&["db#user", "db#password"]))).await?;
+        scene.bobs.is_lifted("both").await?;
+        scene.bobs.copies_hold(&["alice", "swordfish"]).await?;
+        let secrets: Api<Secret> = scene.alice.api();
+        let without = Patch::Merge(json!({"data": {"password": null}}));
+        secrets.patch("db", &PatchParams::default(), &without).await?;
+        scene.bobs.copies_hold(&["alice"]).await?;
+        scene.alice.rotate("db", "password", "again").await?;
+        scene.bobs.copies_hold(&["again", "alice"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_pod_whose_access_ended_before_it_came_stays_gated_until_it_has_it_again() -> anyhow::Result<()> {
     with_scene(async |scene| {
         scene.share("one", &[KEY, "db"]).await?;

@@ -208,27 +208,14 @@ impl Pass<'_> {
 
     /// Deletes these copies, by name and UID.
     async fn remove(&mut self, surplus: Vec<(String, String)>) {
-        let (writer, namespace) = (&self.deliveries.writer, self.namespace);
-        let mut removing = Vec::new();
+        let (deliveries, namespace) = (self.deliveries, self.namespace);
+        let mut taking = Vec::new();
         for (name, uid) in surplus {
-            removing.push(
-                async move {
-                    let left = writer.remove::<SealedSecret>(namespace, &name, &uid).await;
-                    (name, uid, left)
-                }
-                .boxed(),
-            );
+            taking.push(async move { deliveries.take(namespace, &name, &uid).await }.boxed());
         }
-        for (name, uid, removed) in some_at_a_time(removing).await {
-            match removed {
-                Ok(left) => {
-                    tracing::info!(namespace = self.namespace, secret = name, "a copy is taken away");
-                    match left {
-                        Some(held) => self.deliveries.put_copy(&held),
-                        None => drop(self.deliveries.store.remove_secret(self.namespace, &name, &uid)),
-                    }
-                }
-                Err(error) => self.fail(error),
+        for taken in some_at_a_time(taking).await {
+            if let Err(error) = taken {
+                self.fail(error);
             }
         }
     }

@@ -45,10 +45,15 @@ impl Deliveries {
             return Ok(Ensured::There);
         }
         let read: Option<SealedSecret> = self.writer.read(&asked.owner, &asked.object).await?;
-        let Some(source) = read.filter(|source| !NOT_OURS.contains(&source.kind_of())) else {
-            return Ok(Ensured::NoSource);
+        let source = read.filter(|source| !NOT_OURS.contains(&source.kind_of()));
+        let missing = if source.is_none() { Ensured::NoSource } else { Ensured::NoEntry };
+        let Some(content) = source.and_then(|source| source.content(&asked.entry)) else {
+            // What is a copy of nothing goes.
+            if let Some(known) = &known {
+                self.take(namespace, &asked.copy, &known.uid).await?;
+            }
+            return Ok(missing);
         };
-        let Some(content) = source.content(&asked.entry) else { return Ok(Ensured::NoEntry) };
         let written = match &known {
             Some(known) => self.renew(namespace, asked, known, &content).await,
             None => {
@@ -69,6 +74,17 @@ impl Deliveries {
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(Ensured::Conflict),
             Err(error) => Err(error),
         }
+    }
+
+    /// Deletes the copy of this UID.
+    pub(super) async fn take(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApplyError> {
+        let left: Option<SealedSecret> = self.writer.remove(namespace, name, uid).await?;
+        tracing::info!(namespace, secret = name, "a copy is taken away");
+        match left {
+            Some(held) => self.put_copy(&held),
+            None => drop(self.store.remove_secret(namespace, name, uid)),
+        }
+        Ok(())
     }
 
     async fn renew(
