@@ -1,6 +1,6 @@
 //! What is kept of a Pod that uses shared secrets: what it asks for, for whom it is decided, and how far it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use apolo_core::access::Question;
@@ -184,8 +184,8 @@ impl Reader {
             })
         });
         let mut asked: Vec<Asked> = shared.collect();
-        asked.sort();
-        asked.dedup_by(|one, other| one.copy == other.copy);
+        let mut copies = BTreeSet::new();
+        asked.retain(|asked| copies.insert(asked.copy.clone()));
         // It is fixed since the Pod was created.
         let stamp = Stamp::read(&pod.metadata.annotations);
         let launcher = Launcher::of(stamp.as_ref(), pod, namespace, &self.table);
@@ -210,7 +210,7 @@ mod tests {
         let mut pod = json!({
             "metadata": {"name": "one", "namespace": "bob", "uid": "u", "resourceVersion": "4", "annotations": {
                 "secrets.apolo.us/volume": "secret:/alice/aws-key:/a, secret:own:/b, secret:/alice/db#password:/c",
-                "secrets.apolo.us/env": "A=secret://default/alice/aws-key",
+                "secrets.apolo.us/env": "A=secret://default/alice/aws-key, B=secret:/alice/db#password",
                 "secrets.apolo.us/launched-by": "bob",
                 "secrets.apolo.us/launched-by-groups": "dev",
                 "example.com/other": "a",
