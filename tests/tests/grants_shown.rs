@@ -87,6 +87,8 @@ async fn kubectl_shows_grants_as_it_shows_what_is_built_in() -> anyhow::Result<(
             ns.create_as(&alice, &grant(name, fields.as_object().context("no fields")?)).await?;
             ns.stands(name, reason).await?;
         }
+        // It is of the same category.
+        eventually("there is a catalog", async || kubectl(&ns, &["get", "secretcatalog", "secrets"]).await).await?;
         let mut page = String::new();
         for arguments in [
             &["get", "secretgrants"][..],
