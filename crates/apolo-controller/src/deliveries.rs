@@ -107,10 +107,14 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Delivers to those of the askers what they lack.
     async fn serve(&mut self, askers: &mut [Asker<'_>], lacking: Vec<usize>) {
-        let allowed = self.decide(askers, lacking).await;
         let mut wanted: BTreeMap<&str, &Asked> = BTreeMap::new();
-        for asker in allowed.iter().filter_map(|&index| askers.get(index)) {
-            wanted.extend(asker.party.asked.iter().map(|asked| (asked.copy.as_str(), asked)));
+        let allowed = self.decide(askers, lacking.clone()).await;
+        for index in lacking {
+            let Some(asker) = askers.get(index) else { continue };
+            // Of who may not have all, what is there already is kept as its source is.
+            let has = |asked: &Asked| self.deliveries.store.copy(self.namespace, &asked.copy).is_some();
+            let due = asker.allowed().filter(|asked| allowed.contains(&index) || has(asked));
+            wanted.extend(due.map(|asked| (asked.copy.as_str(), asked)));
         }
         let ensured = self.ensure(wanted, askers).await;
         let is_there = |asked: &Asked| matches!(ensured.get(&asked.copy), Some(Ensured::There));
@@ -194,10 +198,14 @@ impl Pass<'_> {
         for (name, pod, lifted) in some_at_a_time(lifting).await {
             match lifted {
                 Ok(stored) => {
+                    // It has gone, or somebody else has changed it: the watch tells.
+                    let Some(stored) = stored else {
+                        self.done.later = true;
+                        continue;
+                    };
                     self.done.lifted += 1;
-                    if let Some((namespace, name, known)) = stored.and_then(|pod| self.deliveries.reader.read(pod)) {
-                        // What it is told of is what this has done.
-                        drop(self.deliveries.store.put_pod(&namespace, &name, known));
+                    if let Some((namespace, name, known)) = self.deliveries.reader.read(stored) {
+                        self.deliveries.store.put_answered_pod(&namespace, &name, known);
                     }
                     self.deliveries.tell_delivered(self.namespace, name, pod, asker);
                 }

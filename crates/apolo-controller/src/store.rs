@@ -99,6 +99,12 @@ impl Store {
     pub fn put_answer(&self, looked_at: &SecretGrant, answer: SecretGrant) -> Woken {
         let answer = Known::of(Ok(answer));
         let Some(key) = answer.key() else { return Woken::default() };
+        // One that has gone meanwhile stays so: of that the watch has told, and tells nothing more.
+        let known =
+            self.lock().namespaces.get(&key.namespace).and_then(|it| it.grant(&key.name)?.metadata().uid.clone());
+        if known != answer.metadata().uid {
+            return Woken::default();
+        }
         let is_the_same = asked(answer.metadata()) == asked(&looked_at.metadata);
         let mut woken = self.put_grant(answer);
         if is_the_same {

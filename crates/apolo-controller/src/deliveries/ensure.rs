@@ -1,5 +1,7 @@
 //! One copy, made what it should be.
 
+use serde_json::json;
+
 use super::Deliveries;
 use super::plan::{Asker, owners};
 use crate::apply::ApplyError;
@@ -80,10 +82,15 @@ impl Deliveries {
     pub(super) async fn take(&self, namespace: &str, name: &str, uid: &str) -> Result<(), ApplyError> {
         let left: Option<SealedSecret> = self.writer.remove(namespace, name, uid).await?;
         tracing::info!(namespace, secret = name, "a copy is taken away");
-        match left {
-            Some(held) => self.put_copy(&held),
-            None => drop(self.store.remove_secret(namespace, name, uid)),
+        if left.is_some() {
+            // A finalizer would keep it, with what is in it.
+            let emptied = json!({"metadata": {"uid": uid, "finalizers": null}, "data": null});
+            match self.writer.merge::<SealedSecret>(namespace, name, &emptied).await {
+                Err(error) if !matches!(error.code(), Some(404 | 409)) => return Err(error),
+                _ => {}
+            }
         }
+        drop(self.store.remove_secret(namespace, name, uid));
         Ok(())
     }
 

@@ -29,7 +29,7 @@ impl<'a> Asker<'a> {
     }
 
     /// What it asks for and may use.
-    fn allowed(&self) -> impl Iterator<Item = &'a Asked> {
+    pub(super) fn allowed(&self) -> impl Iterator<Item = &'a Asked> {
         self.party.asked.iter().zip(&self.may).filter(|(_, may)| **may).map(|(asked, _)| asked)
     }
 }
@@ -59,7 +59,8 @@ pub(super) fn surplus(seen: &Destination, askers: &[Asker<'_>]) -> Vec<(String, 
     }
     let is_surplus = |name: &str, copy: &KnownCopy| {
         // What we did not write is never ours to take away.
-        copy.source.is_some() && !copy.is_leaving && !wanted.get(name).is_some_and(|asked| copy.is_of(asked))
+        // One that is leaving and held by a finalizer is emptied, and let go.
+        copy.source.is_some() && (copy.is_leaving || !wanted.get(name).is_some_and(|asked| copy.is_of(asked)))
     };
     let surplus = seen.copies.iter().filter(|(name, copy)| is_surplus(name, copy));
     surplus.map(|(name, copy)| (name.clone(), copy.uid.clone())).collect()
@@ -67,11 +68,15 @@ pub(super) fn surplus(seen: &Destination, askers: &[Asker<'_>]) -> Vec<(String, 
 
 /// Whether something is to be delivered to an asker: a gate is to be lifted, or a copy is not there, or not as its source is now.
 pub(super) fn lacks(seen: &Destination, asker: &Asker<'_>) -> bool {
+    let may_have_all = asker.may.iter().all(|may| *may);
     let lacks = |asked: &Asked| {
         let Some(source) = seen.sources.get(&asked.source()) else { return false };
-        !seen.copies.get(&asked.copy).is_some_and(|copy| copy.is_of(asked) && copy.is_current(source))
+        match seen.copies.get(&asked.copy) {
+            Some(copy) if copy.is_of(asked) => !copy.is_current(source),
+            _ => may_have_all,
+        }
     };
-    asker.gated().next().is_some() || (asker.may.iter().all(|may| *may) && asker.party.asked.iter().any(lacks))
+    asker.gated().next().is_some() || asker.allowed().any(lacks)
 }
 
 /// The Pods that are to own a copy: those that do, as far as they are there, and others of those who may use it.

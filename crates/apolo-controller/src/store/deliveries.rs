@@ -43,6 +43,15 @@ impl Store {
         self.lock().put_pod(namespace, name, pod)
     }
 
+    /// A Pod as the API server answered a write to it: news only of one that has not gone meanwhile, which the watch tells.
+    pub fn put_answered_pod(&self, namespace: &str, name: &str, pod: KnownPod) {
+        let mut state = self.lock();
+        let known = state.namespaces.get(namespace).and_then(|known| known.destination.pod(name));
+        if known.is_some_and(|known| known.uid == pod.uid) {
+            state.put_pod(namespace, name, pod);
+        }
+    }
+
     /// A Pod has gone; a later one of its name stays.
     pub fn remove_pod(&self, namespace: &str, name: &str, uid: &str) -> Woken {
         let mut state = self.lock();
