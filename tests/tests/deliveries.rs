@@ -315,6 +315,47 @@ async fn a_copy_that_others_changed_or_took_away_is_made_anew() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn no_finalizer_keeps_a_copy_that_is_withdrawn() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        scene.delivered("pod").await?;
+        let copy = scene.bobs.copies().await?[0].clone();
+        // Kubernetes keeps an owner that is deleted in the foreground for as long as what it owns is held.
+        let owner = json!([{"apiVersion": "v1", "kind": "Secret", "name": copy.name_any(), "uid": copy.uid(), "blockOwnerDeletion": true}]);
+        let metadata = json!({"name": "holds", "ownerReferences": owner, "finalizers": ["example.com/held"]});
+        scene.bobs.create(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})).await?;
+        let secrets: Api<Secret> = Api::namespaced(scene.bob.clone(), &scene.bobs.name);
+        secrets.delete(&copy.name_any(), &DeleteParams::foreground()).await?;
+        eventually("there is another copy", async || {
+            let copies = scene.bobs.copies().await.map_err(|error| error.to_string())?;
+            let is_another = |it: &Secret| it.uid() != copy.uid() && it.data.is_some();
+            if copies.iter().any(is_another) { Ok(()) } else { Err(format!("{} copies", copies.len())) }
+        })
+        .await?;
+        scene.withdraw("one").await?;
+        scene.bobs.copies_hold(&[]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_a_pod_may_still_use_follows_its_source_when_it_has_lost_another() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        scene.share("two", &["db"]).await?;
+        scene.create(&objects::pod("pod", &scene.template(&[KEY, "db#password"]))).await?;
+        scene.bobs.is_lifted("pod").await?;
+        scene.withdraw("two").await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        scene.alice.rotate(KEY, KEY, "rotated").await?;
+        scene.bobs.copies_hold(&["rotated"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_pod_with_a_node_has_no_gate_and_gets_its_copy() -> anyhow::Result<()> {
     with_scene(async |scene| {
         scene.share("one", &[KEY]).await?;
