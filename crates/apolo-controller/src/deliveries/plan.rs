@@ -58,8 +58,7 @@ pub(super) fn surplus(seen: &Destination, askers: &[Asker<'_>]) -> Vec<(String, 
         wanted.insert(&asked.copy, asked);
     }
     let is_surplus = |name: &str, copy: &KnownCopy| {
-        // What we did not write is never ours to take away.
-        // One that is leaving and held by a finalizer is emptied, and let go.
+        // What we did not write is never ours to take away. One that is leaving, and held by a finalizer, is emptied and let go.
         copy.source.is_some() && (copy.is_leaving || !wanted.get(name).is_some_and(|asked| copy.is_of(asked)))
     };
     let surplus = seen.copies.iter().filter(|(name, copy)| is_surplus(name, copy));
