@@ -8,7 +8,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, Client, Resource};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
+use crate::apply::DEADLINE;
 use crate::leader::Held;
 use crate::metrics::ControllerMetrics;
 
@@ -71,7 +73,8 @@ fn cut(mut note: String) -> String {
 }
 
 impl Events {
-    /// Where to tell, and what tells it to the API server for as long as it is polled.
+    /// Where to tell, and what tells it to the API server for as long as it is polled. The client is to be one that sends nothing
+    /// once the lease may have ended.
     pub fn new(
         client: Client,
         identity: String,
@@ -104,10 +107,13 @@ async fn publish(
         let event = event(news, &identity, Timestamp::now());
         let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
         let events: Api<Event> = Api::namespaced(client.clone(), namespace);
-        if let Err(error) = events.create(&PostParams::default(), &event).await {
-            metrics.error("event");
-            tracing::debug!(why = %error, "an Event could not be told");
-        }
+        let why = match timeout(DEADLINE, events.create(&PostParams::default(), &event)).await {
+            Ok(Ok(_)) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(late) => late.to_string(),
+        };
+        metrics.error("event");
+        tracing::debug!(why, "an Event could not be told");
     }
 }
 

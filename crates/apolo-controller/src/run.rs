@@ -99,11 +99,11 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     let mut candidate = Candidate::new(client.clone(), &lease_namespace, &args.lease_name, identity.clone());
     let held = candidate.held();
     let reader = Reader { cluster_name: args.cluster_name.clone(), table };
-    let (events, telling) = Events::new(client.clone(), identity, held.clone(), counts.clone());
     let terms = Terms { cluster_name: args.cluster_name, max_access: args.max_access };
     let holds = held.clone();
     let fenced = fenced_client(Arc::new(move || holds.check().is_ok())).await?;
-    let writer = Writer::new(fenced, held.clone(), counts.clone());
+    let writer = Writer::new(fenced.clone(), held.clone(), counts.clone());
+    let (events, telling) = Events::new(fenced, identity, held.clone(), counts.clone());
     let catalogs = Catalogs {
         store: Arc::clone(&store),
         terms: terms.clone(),
