@@ -27,6 +27,10 @@ use writer::Lines;
 /// Crates that warn of what any client can make them see: shown only to those who look closely.
 const OF_CLIENTS: [&str; 3] = ["h2", "hyper", "rustls"];
 
+/// What tells of answers of the API server as they are, and of those that it cannot read also in warnings: a Secret may be in them, or
+/// what a webhook has seen of one. It is never shown.
+const OF_ANSWERS: &str = "kube_client::client";
+
 /// What is logged.
 #[derive(Args, Clone, Debug)]
 pub struct LogLevel {
@@ -89,7 +93,7 @@ impl Subscriber for Log {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let from = metadata.target().split("::").next().unwrap_or_default();
         let shown = self.level >= LevelFilter::DEBUG || !OF_CLIENTS.contains(&from);
-        metadata.is_event() && *metadata.level() <= self.level && shown
+        metadata.is_event() && *metadata.level() <= self.level && shown && metadata.target() != OF_ANSWERS
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
