@@ -111,19 +111,34 @@ impl Namespace {
     /// When it is not by the deadline.
     pub async fn is_told(&self, pod: &str, reason: &str) -> Result<String, NotYet> {
         eventually(&format!("Pod {pod} is told {reason}"), async || {
-            let events = self.api::<Event>().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
-            let about = |event: &&Event| event.regarding.as_ref().is_some_and(|it| it.name.as_deref() == Some(pod));
-            let ours: Vec<&Event> = events
-                .iter()
-                .filter(about)
-                .filter(|event| event.reporting_controller.as_deref() == Some("apolo-secrets"))
-                .collect();
-            let told = ours.iter().find(|event| event.reason.as_deref() == Some(reason));
-            told.and_then(|event| event.note.clone()).ok_or_else(|| {
-                format!("{:?}", ours.iter().map(|event| (&event.reason, &event.note)).collect::<Vec<_>>())
-            })
+            let told = self.told(pod).await?;
+            let found = told.iter().find(|(told, _)| told == reason).map(|(_, note)| note.clone());
+            found.ok_or_else(|| format!("{told:?}"))
         })
         .await
+    }
+
+    /// Waits until a Pod is told exactly this for this reason.
+    ///
+    /// # Errors
+    /// When it is not by the deadline.
+    pub async fn is_told_that(&self, pod: &str, reason: &str, note: &str) -> Result<(), NotYet> {
+        eventually(&format!("Pod {pod} is told {reason}: {note}"), async || {
+            let told = self.told(pod).await?;
+            if told.contains(&(reason.to_owned(), note.to_owned())) { Ok(()) } else { Err(format!("{told:?}")) }
+        })
+        .await
+    }
+
+    /// What our Events have told a Pod: for which reason, and what.
+    async fn told(&self, pod: &str) -> Result<Vec<(String, String)>, String> {
+        let events = self.api::<Event>().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
+        let about = |event: &Event| {
+            event.regarding.as_ref().is_some_and(|it| it.name.as_deref() == Some(pod))
+                && event.reporting_controller.as_deref() == Some("apolo-secrets")
+        };
+        let ours = events.into_iter().filter(about);
+        Ok(ours.map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect())
     }
 }
 

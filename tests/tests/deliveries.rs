@@ -1,18 +1,21 @@
 //! Shared secrets, delivered: copies, gates, and what becomes of both, on a real API server with its controllers.
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, ensure};
 use apolo_tests::{
     controller::ACCOUNT,
-    delivered::{KEY, Scene, is_gated},
-    eventually::{eventually, within},
+    delivered::{KEY, Scene, copy_name, is_gated},
+    eventually::{eventually, reached, within},
     namespace::with_namespace,
     objects,
     webhook::RELEASE,
 };
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::{
+    core::v1::{Pod, ResourceQuota, Secret},
+    events::v1::Event,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -194,6 +197,65 @@ async fn a_pod_waits_while_its_source_has_nothing_for_it_and_says_so() -> anyhow
         scene.alice.rotate("db", "later", "at last").await?;
         scene.bobs.is_lifted("pod").await?;
         scene.bobs.copies_hold(&["at last"]).await?;
+        // Of a Secret that is not there any more RBAC says nothing; that is no refusal.
+        scene.share("two", &[KEY]).await?;
+        scene.create(&objects::pod("other", &scene.template(&["db#much-later", KEY]))).await?;
+        scene.bobs.is_told("other", "SourceMissing").await?;
+        scene.alice.api::<Secret>().delete(KEY, &DeleteParams::default()).await?;
+        let expected = format!("{} is not there yet", scene.reference(KEY));
+        scene.bobs.is_told_that("other", "SourceMissing", &expected).await?;
+        scene.alice.secret_of(KEY, &[(KEY, "there")]).await?;
+        scene.alice.rotate("db", "much-later", "at last").await?;
+        scene.bobs.is_lifted("other").await?;
+        let events = scene.bobs.api::<Event>().list(&ListParams::default()).await?;
+        let reasons: BTreeSet<_> = events.into_iter().filter_map(|event| event.reason).collect();
+        ensure!(!reasons.contains("DeliveryRefused"), "{reasons:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_pod_is_told_that_a_quota_keeps_its_copy_from_being_made() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
+            "spec": {"hard": {"secrets": "0"}}});
+        scene.bobs.create(&quota).await?;
+        reached(scene.bobs.api::<ResourceQuota>(), "none", "the quota is counted", |quota: Option<&ResourceQuota>| {
+            quota.and_then(|quota| quota.status.as_ref()?.hard.as_ref()).is_some()
+        })
+        .await?;
+        scene.create(&objects::pod("pod", &scene.template(&[KEY]))).await?;
+        let told = scene.bobs.is_told("pod", "DeliveryRefused").await?;
+        let (reference, bobs) = (scene.reference(KEY), &scene.bobs.name);
+        let expected = format!(
+            "{reference} cannot be copied to namespace {bobs}: a quota of this namespace is used up; see kubectl describe \
+             quota -n {bobs}"
+        );
+        assert_eq!(told, expected);
+        scene.bobs.api::<ResourceQuota>().delete("none", &DeleteParams::default()).await?;
+        scene.bobs.is_lifted("pod").await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_secret_of_a_type_that_is_not_watched_is_told_of_where_a_copy_should_be() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        let name = copy_name(&scene.alice.name, KEY, KEY);
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "helm.sh/release.v1"});
+        scene.bobs.create_as(&controller(&scene).await?, &secret).await?;
+        scene.create(&objects::pod("pod", &scene.template(&[KEY]))).await?;
+        let told = scene.bobs.is_told("pod", "DeliveryRefused").await?;
+        ensure!(told.contains(&format!("kubectl delete secret {name} -n {}", scene.bobs.name)), "{told}");
+        scene.bobs.api::<Secret>().delete(&name, &DeleteParams::default()).await?;
+        scene.bobs.is_lifted("pod").await?;
+        scene.bobs.copies_hold(&["hunter2"]).await?;
         Ok(())
     })
     .await

@@ -7,18 +7,21 @@ use std::{fs, path::Path};
 use anyhow::{Context, ensure};
 use apolo_tests::{
     cluster::Cluster,
+    controller::ACCOUNT,
     delivered::{KEY, Scene},
     eventually::eventually,
     objects,
+    webhook::RELEASE,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     core::v1::{Pod, Secret},
     events::v1::Event,
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 
@@ -106,23 +109,16 @@ async fn a_value_is_in_its_copy_and_nowhere_else() -> anyhow::Result<()> {
                     scene.alice.rotate("db", "password", PLANTED).await?;
                     scene.share("one", &[KEY, "db"]).await?;
                     scene.delivered("pod").await?;
-                    // Refused, missing, and too large to be written.
+                    // Missing.
                     scene.create(&objects::pod("misses", &scene.template(&["db#later"]))).await?;
                     scene.bobs.is_told("misses", "SourceMissing").await?;
                     scene.bobs.is_told("pod", "Delivered").await?;
                     scene.bobs.copies_hold(&[PLANTED]).await?;
-                    // What the API server refuses of a copy comes back in words.
-                    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
-                        "spec": {"hard": {"secrets": "0"}}});
-                    scene.bobs.create(&quota).await?;
+                    // What the API server refuses of a copy comes back in words, which may hold what a webhook has seen.
+                    tell_all(&scene).await?;
                     scene.create(&objects::pod("fails", &scene.template(&["db#password"]))).await?;
-                    eventually("a write fails", async || {
-                        match controller.metric("apolo_controller_errors_total{kind=\"forbidden\"}").await {
-                            Ok(Some(1.0..)) => Ok(()),
-                            other => Err(format!("{other:?}")),
-                        }
-                    })
-                    .await?;
+                    let told = scene.bobs.is_told("fails", "DeliveryRefused").await?;
+                    ensure!(told.contains("(status 422); ask who runs this cluster"), "{told}");
                     scene.withdraw("one").await?;
                     scene.bobs.copies_hold(&[]).await?;
 
@@ -144,6 +140,36 @@ async fn a_value_is_in_its_copy_and_nowhere_else() -> anyhow::Result<()> {
                 .await
         })
         .await
+}
+
+/// Refuses from now on what bears the name of a copy in bob's namespace, and tells its value with that.
+async fn tell_all(scene: &Scene) -> anyhow::Result<()> {
+    let client = &scene.bobs.client;
+    let (create, params) = (PostParams::default(), PostParams { dry_run: true, ..PostParams::default() });
+    let name = json!({"name": "tells-all"});
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["secrets"]});
+    let tells = json!({"expression": "!object.metadata.name.startsWith('apolo-shared-')",
+        "messageExpression": "'it holds ' + string(object.data['password'])"});
+    let policy =
+        json!({"metadata": name, "spec": {"matchConstraints": {"resourceRules": [rule]}, "validations": [tells]}});
+    let bobs = json!({"matchLabels": {"kubernetes.io/metadata.name": scene.bobs.name}});
+    let binding = json!({"metadata": name, "spec": {"policyName": "tells-all", "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": bobs}}});
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(client.clone());
+    policies.create(&create, &serde_json::from_value(policy)?).await?;
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(client.clone());
+    bindings.create(&create, &serde_json::from_value(binding)?).await?;
+    let as_controller: Api<Secret> =
+        Api::namespaced(scene.bobs.service_account(RELEASE, ACCOUNT).await?, &scene.bobs.name);
+    let copy: Secret = serde_json::from_value(
+        json!({"metadata": {"name": "apolo-shared-tried"}, "stringData": {"password": PLANTED}}),
+    )?;
+    eventually("the refusal tells the value", async || match as_controller.create(&params, &copy).await {
+        Err(error) if holds(error.to_string().as_bytes()) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await?;
+    Ok(())
 }
 
 fn controller_log(folder: &Path) -> anyhow::Result<Vec<u8>> {

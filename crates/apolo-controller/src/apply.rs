@@ -7,6 +7,7 @@ use apolo_core::names::{DELIVERY_GATE, FIELD_MANAGER};
 use apolo_runtime::review::ReviewError;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,6 +61,14 @@ pub enum ApplyError {
     /// The API server did not say whether somebody may do something.
     #[error(transparent)]
     Unasked(#[from] ReviewError),
+    /// What the API server answered cannot be read.
+    #[error("cannot {operation} {object}: the answer is not what it should be")]
+    Unreadable {
+        /// What was to be done.
+        operation: &'static str,
+        /// With what.
+        object: String,
+    },
     /// Others write into it as well.
     #[error("{object} says also what somebody else applies to it")]
     Contested {
@@ -77,6 +86,7 @@ impl ApplyError {
             Self::NoAnswer { .. } => "no-answer",
             Self::Unasked(_) => "review",
             Self::Contested { .. } => "contested",
+            Self::Unreadable { .. } => "unreadable",
             Self::Refused { .. } => match self.code() {
                 Some(403) => "forbidden",
                 Some(404) => "not-found",
@@ -99,6 +109,31 @@ impl ApplyError {
             },
             _ => None,
         }
+    }
+
+    /// The same without what the API server said: it may be a value, and it passes on what webhooks say, who may have seen one.
+    #[must_use]
+    pub fn without_words(self) -> Self {
+        let Self::Refused { operation, object, mut source } = self else { return self };
+        match source.as_mut() {
+            kube::Error::Api(status) => {
+                let code = status.code;
+                **status = Status { code, message: format!("status {code}"), ..Status::default() };
+            }
+            kube::Error::SerdeError(_) => return Self::Unreadable { operation, object },
+            _ => {}
+        }
+        Self::Refused { operation, object, source }
+    }
+
+    /// Whether it would be more than a quota of the namespace allows.
+    ///
+    /// Source: `CheckRequest` of Kubernetes' `k8s.io/apiserver/pkg/admission/plugin/resourcequota`.
+    #[must_use]
+    pub fn is_of_quota(&self) -> bool {
+        let Self::Refused { source, .. } = self else { return false };
+        let kube::Error::Api(status) = source.as_ref() else { return false };
+        status.code == 403 && status.message.contains("exceeded quota: ")
     }
 
     /// Whether nothing can be made in the namespace because it is being deleted.

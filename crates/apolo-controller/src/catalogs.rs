@@ -160,7 +160,7 @@ impl Catalogs {
         };
         let now_known = KnownCatalog::of(&catalog);
         let is_right = now_known.digest == wanted_digest;
-        self.store.put_catalog(namespace, now_known.clone());
+        self.store.put_answered_catalog(namespace, now_known.clone());
         if is_right {
             return Ok(Outcome::Written);
         }
@@ -177,7 +177,7 @@ impl Catalogs {
         match self.writer.create(&catalog).await {
             Ok(created) => {
                 let created = KnownCatalog::of(&created);
-                self.store.put_catalog(namespace, created.clone());
+                self.store.put_answered_catalog(namespace, created.clone());
                 Ok(Some(created))
             }
             Err(error) if error.is_of_leaving_namespace() || matches!(error.code(), Some(404 | 409)) => Ok(None),
@@ -188,7 +188,7 @@ impl Catalogs {
     async fn delete(&self, namespace: &str, known: &KnownCatalog) -> Result<Outcome, ApplyError> {
         match self.writer.remove::<SecretCatalog>(namespace, NAME, &known.uid).await? {
             Some(kept) if kept.metadata.deletion_timestamp.is_some() => {
-                self.queues.wake(self.store.put_catalog(namespace, KnownCatalog::of(&kept)));
+                self.queues.wake(self.store.put_answered_catalog(namespace, KnownCatalog::of(&kept)));
             }
             _ => drop(self.store.remove_catalog(namespace, &known.uid)),
         }

@@ -56,6 +56,12 @@ impl SealedSecret {
         self.kind_of.as_deref().unwrap_or(OPAQUE)
     }
 
+    /// Whether it is of the type of every copy.
+    #[must_use]
+    pub fn is_opaque(&self) -> bool {
+        self.kind_of() == OPAQUE
+    }
+
     /// What a copy of one of its entries is made of; none where it has no such entry.
     #[must_use]
     pub fn content(mut self, entry: &str) -> Option<Content> {
@@ -112,7 +118,7 @@ impl KnownCopy {
     /// Whether it is a copy of this, by us alone.
     #[must_use]
     pub fn is_of(&self, asked: &Asked) -> bool {
-        self.source.as_ref().is_some_and(|source| *source == asked.source()) && !self.is_edited
+        self.source.as_ref().is_some_and(|source| *source == asked.source()) && self.is_opaque && !self.is_edited
     }
 
     /// Whether its value is that of a Secret as it is known.

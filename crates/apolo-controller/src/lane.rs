@@ -29,6 +29,11 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
+    /// Whether it has failed since it last went well.
+    pub fn has(&self, key: &K) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     /// It failed: how often it has in a row now, and how long to wait before it is tried again. Pauses double.
     pub fn count(&self, key: &K) -> (u32, Duration) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);

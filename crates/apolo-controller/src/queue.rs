@@ -1,6 +1,7 @@
 //! What is to be looked at, and when: each once, however often it is asked for, and never twice at the same time.
 //!
-//! Grants of which only the status is still to be written wait behind all that are due: access comes before words.
+//! What is left of one that was looked at waits behind all that are due: of a grant its status, for access comes before words; of a
+//! destination those for whom there was no room.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
@@ -12,8 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use crate::key::GrantKey;
 use crate::store::Woken;
 
-/// How many grants are handed out before one whose status waits, so that words come also while grants never end.
-const BEFORE_WORDS: u32 = 7;
+/// How many are handed out before one of which something is left, so that its turn comes also while others never end.
+const BEFORE_REST: u32 = 7;
 
 /// All that waits.
 #[derive(Debug, Default)]
@@ -49,8 +50,8 @@ pub struct Job<K> {
     pub key: K,
     /// Since when it has been due.
     pub since: Instant,
-    /// Whether only its status was still to be written.
-    pub words: bool,
+    /// Whether it is only what was left of it.
+    pub is_rest: bool,
 }
 
 #[derive(Debug)]
@@ -58,15 +59,18 @@ struct State<K> {
     due: BTreeSet<(Instant, K)>,
     at: HashMap<K, Instant>,
     running: HashSet<K>,
-    words: BTreeSet<(Instant, K)>,
-    /// How many were handed out since the last whose status waited.
-    since_words: u32,
+    rest: BTreeSet<(Instant, K)>,
+    rest_at: HashMap<K, Instant>,
+    /// How many were handed out since the last of which something was left.
+    since_rest: u32,
 }
 
 impl<K> Default for Queue<K> {
     fn default() -> Self {
-        let (due, at, running, words) = (BTreeSet::new(), HashMap::new(), HashSet::new(), BTreeSet::new());
-        Self { state: Mutex::new(State { due, at, running, words, since_words: 0 }), changed: Notify::default() }
+        let (due, at, running) = (BTreeSet::new(), HashMap::new(), HashSet::new());
+        let (rest, rest_at) = (BTreeSet::new(), HashMap::new());
+        let state = State { due, at, running, rest, rest_at, since_rest: 0 };
+        Self { state: Mutex::new(state), changed: Notify::default() }
     }
 }
 
@@ -92,9 +96,15 @@ impl<K: Clone + Ord + Hash> Queue<K> {
         self.changed.notify_one();
     }
 
-    /// Its status is to be written when nothing is due.
-    pub fn wake_for_words(&self, key: K) {
-        self.lock().words.insert((Instant::now(), key));
+    /// What is left of it is to be looked at when nothing is due.
+    pub fn wake_for_rest(&self, key: K) {
+        let mut state = self.lock();
+        if !state.rest_at.contains_key(&key) {
+            let now = Instant::now();
+            state.rest_at.insert(key.clone(), now);
+            state.rest.insert((now, key));
+        }
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -133,7 +143,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     pub fn length(&self) -> usize {
         let now = Instant::now();
         let state = self.lock();
-        state.running.len() + state.words.len() + state.due.iter().take_while(|(at, _)| *at <= now).count()
+        state.running.len() + state.rest.len() + state.due.iter().take_while(|(at, _)| *at <= now).count()
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
@@ -146,22 +156,23 @@ impl<K: Clone + Ord + Hash> State<K> {
     fn take(&mut self, now: Instant) -> Result<Job<K>, Option<Instant>> {
         let next = self.free(&self.due);
         let is_due = next.as_ref().is_some_and(|(since, _)| *since <= now);
-        let words = if is_due && self.since_words < BEFORE_WORDS { None } else { self.free(&self.words) };
-        let (since, key, for_words) = match (words, next) {
+        let rest = if is_due && self.since_rest < BEFORE_REST { None } else { self.free(&self.rest) };
+        let (since, key, is_rest) = match (rest, next) {
             (Some((since, key)), _) => (since, key, true),
             (None, Some((since, key))) if is_due => (since, key, false),
             (None, next) => return Err(next.map(|(at, _)| at)),
         };
-        if for_words {
-            self.words.remove(&(since, key.clone()));
-            self.since_words = 0;
+        if is_rest {
+            self.rest.remove(&(since, key.clone()));
+            self.rest_at.remove(&key);
+            self.since_rest = 0;
         } else {
             self.due.remove(&(since, key.clone()));
             self.at.remove(&key);
-            self.since_words = self.since_words.saturating_add(1);
+            self.since_rest = self.since_rest.saturating_add(1);
         }
         self.running.insert(key.clone());
-        Ok(Job { key, since, words: for_words })
+        Ok(Job { key, since, is_rest })
     }
 
     /// The first that is not being looked at.
@@ -195,10 +206,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn words_come_when_no_grant_is_due_and_after_seven_that_are() {
+    async fn what_is_left_comes_when_nothing_is_due_and_after_seven_that_are() {
         let queue = Queue::default();
-        queue.wake_for_words(key("first"));
-        queue.wake_for_words(key("second"));
+        queue.wake_for_rest(key("first"));
+        queue.wake_for_rest(key("second"));
+        queue.wake_for_rest(key("first"));
         queue.wake_at(key("later"), Instant::now() + Duration::from_secs(9));
         assert!(!queue.is_behind());
         let grants: Vec<GrantKey> = (0..8).map(|number| key(&number.to_string())).collect();
@@ -206,10 +218,10 @@ mod tests {
         assert!(queue.is_behind());
         for grant in &grants[..7] {
             let job = queue.take().await;
-            assert!(!job.words && job.key == *grant, "{job:?}");
+            assert!(!job.is_rest && job.key == *grant, "{job:?}");
         }
         let job = queue.take().await;
-        assert!(job.words && job.key == key("first"), "{job:?}");
+        assert!(job.is_rest && job.key == key("first"), "{job:?}");
         assert_eq!(queue.take().await.key, grants[7]);
         assert_eq!(queue.take().await.key, key("second"));
         assert_eq!(queue.take().await.key, key("later"));

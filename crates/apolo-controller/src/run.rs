@@ -21,7 +21,7 @@ use tokio::time::interval;
 
 use crate::apply::Writer;
 use crate::catalogs::{Catalogs, Pace};
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Deliveries, Rounds};
 use crate::desired::Terms;
 use crate::events::Events;
 use crate::grants::Grants;
@@ -124,6 +124,7 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
         events: events.clone(),
         metrics: counts.clone(),
         told: Mutex::default(),
+        rounds: Rounds::default(),
     };
     let work = Arc::new(Work {
         grants: Grants { store: Arc::clone(&store), terms, writer, events, unreadable: Mutex::new(BTreeMap::new()) },

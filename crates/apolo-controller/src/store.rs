@@ -7,6 +7,7 @@
 mod catalogs;
 mod deliveries;
 mod destination;
+mod gone;
 mod namespace;
 mod pod;
 mod secret;
@@ -23,6 +24,7 @@ use kube::core::error_boundary::InvalidObject;
 use crate::key::GrantKey;
 use crate::owned::{self, Owned};
 use destination::Object;
+use gone::Gone;
 use namespace::Namespace;
 
 pub use catalogs::{KnownCatalog, Listing, SeenGrant, digest, has_name_conflict};
@@ -78,6 +80,8 @@ struct State {
     catalogs: HashMap<String, KnownCatalog>,
     /// The namespaces that are there and not going.
     there: HashSet<String>,
+    /// Copies and catalogs that have gone a moment ago.
+    gone: Gone,
     complete: HashSet<Source>,
 }
 
@@ -197,6 +201,13 @@ impl Store {
                 .collect(),
             grants: state.grants(),
         }
+    }
+
+    /// Forgets namespaces of which nothing is left.
+    pub fn prune(&self) {
+        let mut state = self.lock();
+        let State { namespaces, there, .. } = &mut *state;
+        namespaces.retain(|name, known| there.contains(name) || !known.is_empty());
     }
 
     /// How many grants cannot be read.

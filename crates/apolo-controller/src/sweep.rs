@@ -69,7 +69,8 @@ async fn of_copies(client: &Client, store: &Store, excluded: &[String]) -> Resul
         metadata: Metadata,
         items: Vec<PartialObjectMeta<Secret>>,
     }
-    let fields: Vec<String> = excluded.iter().map(|it| format!("metadata.namespace!={it}")).collect();
+    let namespaces = excluded.iter().map(|it| format!("metadata.namespace!={it}"));
+    let fields: Vec<String> = namespaces.chain(["type=Opaque".to_owned()]).collect();
     let params = ListParams::default().match_any().labels(DELIVERY).fields(&fields.join(","));
     let request =
         Request::new(Secret::url_path(&(), None)).list_metadata(&params).map_err(kube::Error::BuildRequest)?;
@@ -84,7 +85,7 @@ async fn of_copies(client: &Client, store: &Store, excluded: &[String]) -> Resul
     }
     for (namespace, name, copy) in store.all_copies() {
         // One that bears no label of ours is not among those that were asked for.
-        if copy.source.is_some() && copy.version <= as_of && !there.contains(&copy.uid) {
+        if copy.source.is_some() && copy.is_opaque && copy.version <= as_of && !there.contains(&copy.uid) {
             wrong.extend(store.remove_secret(&namespace, &name, &copy.uid));
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::apply::ApplyError;
 use crate::catalogs::Catalogs;
-use crate::deliveries::Deliveries;
+use crate::deliveries::{Delivered, Deliveries, Look};
 use crate::events::News;
 use crate::grants::{Grants, Outcome};
 use crate::key::GrantKey;
@@ -108,6 +108,7 @@ impl Work {
                     tracing::warn!(why = %error, "the sweep failed; it is tried again");
                 }
             }
+            self.grants.store.prune();
             // The clock may have been set, so that also expiries are due that no timer tells.
             let mut all = self.grants.store.everything();
             if !elected {
@@ -128,37 +129,37 @@ impl Work {
 
     async fn deliver(self: Arc<Self>, job: Job<String>) {
         if self.held.check().is_ok() && self.grants.store.missing().is_empty() {
-            let pause = match self.deliveries.reconcile(&job.key).await {
-                Ok(delivered) => {
-                    if delivered.lifted > 0 {
-                        self.metrics.lifted(job.since.elapsed());
-                    }
-                    if delivered.again {
-                        self.queues.destinations.wake(job.key.clone());
-                    }
-                    delivered.later.then(|| self.delivery_failures.count(&job.key).1)
-                }
-                Err(ApplyError::NotHeld(_)) => None,
-                Err(error) => {
-                    let (count, pause) = self.delivery_failures.count(&job.key);
-                    self.metrics.error(error.kind());
-                    let why = chain(&error);
-                    tracing::warn!(
-                        namespace = job.key,
-                        why,
-                        count,
-                        ?pause,
-                        "not all could be delivered; it is tried again"
-                    );
-                    Some(pause)
-                }
-            };
-            match pause {
-                Some(pause) => self.queues.destinations.wake_at(job.key.clone(), Instant::now() + pause),
-                None => self.delivery_failures.forget(&job.key),
-            }
+            let look = Look { is_rest: job.is_rest, is_repeated: self.delivery_failures.has(&job.key) };
+            let delivered = self.deliveries.reconcile(&job.key, look).await;
+            self.delivered(&job, delivered);
         }
         self.queues.destinations.done(&job.key);
+    }
+
+    fn delivered(&self, job: &Job<String>, delivered: Delivered) {
+        if delivered.lifted > 0 {
+            self.metrics.lifted(job.since.elapsed());
+        }
+        if delivered.is_rest_left {
+            self.queues.destinations.wake_for_rest(job.key.clone());
+        }
+        let pause = match delivered.failed {
+            Some(ApplyError::NotHeld(_)) => return,
+            Some(error) => {
+                let (count, pause) = self.delivery_failures.count(&job.key);
+                self.metrics.error(error.kind());
+                let (namespace, why) = (&job.key, chain(&error));
+                tracing::warn!(namespace, why, count, ?pause, "not all could be delivered; it is tried again");
+                Some(pause)
+            }
+            None => delivered.later.then(|| self.delivery_failures.count(&job.key).1),
+        };
+        match pause {
+            Some(pause) => self.queues.destinations.wake_at(job.key.clone(), Instant::now() + pause),
+            // What is left may have failed before.
+            None if job.is_rest || delivered.is_rest_left => {}
+            None => self.delivery_failures.forget(&job.key),
+        }
     }
 
     async fn look(&self, job: &Job<GrantKey>) {
@@ -166,7 +167,7 @@ impl Work {
         match self.grants.reconcile(&job.key, began.time, || self.queues.grants.is_behind()).await {
             Ok(outcome) => {
                 self.failures.forget(&job.key);
-                match (outcome.changed, job.words) {
+                match (outcome.changed, job.is_rest) {
                     (true, false) => self.metrics.changed(job.since.elapsed()),
                     (true, true) => self.metrics.told(),
                     (false, _) => self.metrics.settled(),
@@ -184,7 +185,7 @@ impl Work {
             self.queues.wake(self.grants.store.users(key));
         }
         if outcome.words {
-            self.queues.grants.wake_for_words(key.clone());
+            self.queues.grants.wake_for_rest(key.clone());
         }
         // A timer further ahead is not needed: the sweep comes sooner.
         if let Some(at) = outcome.wake.map(|at| began.until(at)).filter(|at| *at <= began.instant + SWEEP * 2) {

@@ -19,19 +19,11 @@ use crate::store::{Asked, Party, gives};
 const VERBS: [&str; 2] = ["use", "get"];
 
 impl Deliveries {
-    /// Whether Pods of a party may use each of what they ask for in a namespace.
+    /// Whether Pods of a party may use what they ask for in a namespace.
     ///
     /// # Errors
     /// When an answer cannot be had.
-    pub(super) async fn decide(&self, party: &Party, namespace: &str) -> Result<Vec<bool>, ApplyError> {
-        let mut asking = Vec::new();
-        for asked in &party.asked {
-            asking.push(self.may(party, asked, namespace).boxed());
-        }
-        try_join_all(asking).await
-    }
-
-    async fn may(&self, party: &Party, asked: &Asked, namespace: &str) -> Result<bool, ApplyError> {
+    pub(super) async fn may(&self, party: &Party, asked: &Asked, namespace: &str) -> Result<bool, ApplyError> {
         let now = Timestamp::now();
         let granting = self.store.granting(asked, namespace, &party.identities, self.max_access, now);
         for to in &party.identities {

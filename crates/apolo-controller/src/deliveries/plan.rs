@@ -1,20 +1,32 @@
 //! What is to be done in a destination, from what is known of it. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use crate::copies::{MOST_OWNERS, owner};
 use crate::store::{Asked, Destination, KnownCopy, KnownPod, Party};
 
+/// Whether Pods may use something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum May {
+    /// No grant gives it, or RBAC does not agree.
+    No,
+    /// They may.
+    Yes,
+    /// A grant gives it, but it is not there: RBAC has no rule about what is not there.
+    Missing,
+}
+
 /// Pods that ask for the same and have not ended.
 #[derive(Clone, Debug)]
 pub(super) struct Asker<'a> {
-    pub(super) party: &'a Party,
+    pub(super) party: &'a Arc<Party>,
     /// With their names, in their order.
     pub(super) pods: Vec<(&'a str, &'a KnownPod)>,
     /// Whether they may use each of what they ask for.
-    pub(super) may: Vec<bool>,
+    pub(super) may: Vec<May>,
 }
 
 impl<'a> Asker<'a> {
@@ -30,12 +42,22 @@ impl<'a> Asker<'a> {
 
     /// What it asks for and may use.
     pub(super) fn allowed(&self) -> impl Iterator<Item = &'a Asked> {
-        self.party.asked.iter().zip(&self.may).filter(|(_, may)| **may).map(|(asked, _)| asked)
+        self.that(May::Yes)
+    }
+
+    /// What it asks for of which this is so.
+    pub(super) fn that(&self, which: May) -> impl Iterator<Item = &'a Asked> {
+        self.party.asked.iter().zip(&self.may).filter(move |(_, may)| **may == which).map(|(asked, _)| asked)
     }
 }
 
-/// Those who ask in a destination, and whether they may by what is known.
-pub(super) fn askers<'a>(seen: &'a Destination, may: impl Fn(&Party, &Asked) -> bool) -> Vec<Asker<'a>> {
+/// Those who ask in a destination, and whether they may by what is known; `gives` tells it of the grants.
+pub(super) fn askers<'a>(seen: &'a Destination, gives: impl Fn(&Party, &Asked) -> bool) -> Vec<Asker<'a>> {
+    let may = |party: &Party, asked: &Asked| match gives(party, asked) {
+        true if seen.sources.contains_key(&asked.source()) => May::Yes,
+        true => May::Missing,
+        false => May::No,
+    };
     let mut askers: Vec<Asker<'a>> = Vec::new();
     for (party, pods) in &seen.parties {
         let live = pods.iter().filter(|(_, pod)| !pod.is_finished).map(|(name, pod)| (name.as_str(), pod));
@@ -54,9 +76,7 @@ pub(super) fn askers<'a>(seen: &'a Destination, may: impl Fn(&Party, &Asked) -> 
 /// The copies, by name and UID, that nobody uses who may, or that are not what they should be.
 pub(super) fn surplus(seen: &Destination, askers: &[Asker<'_>]) -> Vec<(String, String)> {
     let mut wanted: BTreeMap<&str, &Asked> = BTreeMap::new();
-    for asked in askers.iter().flat_map(Asker::allowed).filter(|asked| seen.sources.contains_key(&asked.source())) {
-        wanted.insert(&asked.copy, asked);
-    }
+    wanted.extend(askers.iter().flat_map(Asker::allowed).map(|asked| (asked.copy.as_str(), asked)));
     let is_surplus = |name: &str, copy: &KnownCopy| {
         // What we did not write is never ours to take away. One that is leaving, and held by a finalizer, is emptied and let go.
         copy.source.is_some() && (copy.is_leaving || !wanted.get(name).is_some_and(|asked| copy.is_of(asked)))
@@ -67,7 +87,7 @@ pub(super) fn surplus(seen: &Destination, askers: &[Asker<'_>]) -> Vec<(String, 
 
 /// Whether something is to be delivered to an asker: a gate is to be lifted, or a copy is not there, or not as its source is now.
 pub(super) fn lacks(seen: &Destination, asker: &Asker<'_>) -> bool {
-    let may_have_all = asker.may.iter().all(|may| *may);
+    let may_have_all = asker.may.iter().all(|may| *may == May::Yes);
     let lacks = |asked: &Asked| {
         let Some(source) = seen.sources.get(&asked.source()) else { return false };
         match seen.copies.get(&asked.copy) {
@@ -130,6 +150,7 @@ mod tests {
         let owners = owners.iter().map(|&owner| owner.to_owned()).collect();
         let copy = KnownCopy {
             uid: key.into(),
+            is_opaque: true,
             source,
             source_uid: "s".into(),
             source_version: 5,
@@ -172,6 +193,7 @@ mod tests {
         let mut without = all();
         without.sources.remove(&asked("a").source());
         assert_eq!(left(&without, &|_, _| true), ["a", "c"]);
+        assert_eq!(askers(&without, |_, asked| asked.key == "a")[1].may, [May::Missing, May::No]);
     }
 
     #[test]
@@ -187,6 +209,7 @@ mod tests {
         assert_eq!(with(&|copy| copy.source = None), (0, true));
         assert_eq!(with(&|copy| copy.source = Some("alice/b/b".into())), (1, true));
         assert_eq!(with(&|copy| copy.is_edited = true), (1, true));
+        assert_eq!(with(&|copy| copy.is_opaque = false), (1, true));
         assert_eq!(with(&|copy| copy.source_version = 4), (0, true));
         assert_eq!(with(&|copy| copy.source_uid = "t".into()), (0, true));
     }

@@ -1,13 +1,14 @@
 //! What becomes of what Pods ask for, told to them as Events: each once, until something else is told.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::PoisonError;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 
 use super::Deliveries;
-use super::ensure::Ensured;
-use super::plan::Asker;
+use super::ensure::{Ensured, Refusal};
+use super::plan::{Asker, May};
 use crate::events::News;
 use crate::store::{Asked, Destination, KnownPod};
 
@@ -26,30 +27,38 @@ impl Deliveries {
 
     /// That Pods may not use what they ask for.
     pub(super) fn tell_refused(&self, namespace: &str, asker: &Asker<'_>) {
-        let refused = asker.party.asked.iter().zip(&asker.may).filter(|(_, may)| !**may);
-        let refusals = refused.map(|(asked, _)| asker.party.refusal(asked, namespace));
+        let refusals = asker.that(May::No).map(|asked| asker.party.refusal(asked, namespace));
         let note = refusals.chain(asker.party.mistakes.clone()).collect::<Vec<_>>().join("\n");
         self.tell_waiting(namespace, asker, "DeliveryRefused", "refused", &note);
     }
 
     /// That there is something that Pods may use, but not to be had.
     pub(super) fn tell_missing(&self, namespace: &str, asker: &Asker<'_>, ensured: &HashMap<String, Ensured>) {
-        let of = |asked: &Asked| ensured.get(&asked.copy);
-        let foreign = |asked: &&Asked| of(asked) == Some(&Ensured::Foreign);
-        let foreign = asker.party.asked.iter().filter(foreign).map(|Asked { copy, .. }| {
-            format!(
-                "Secret \"{copy}\" in namespace {namespace} is not one that apolo wrote; delete it, so that it can be: \
-                 kubectl delete secret {copy} -n {namespace}"
-            )
-        });
-        let missing = asker.party.asked.iter().filter_map(|asked| match of(asked) {
-            Some(Ensured::NoSource) => Some(format!("{} is not there yet", asked.reference)),
-            Some(Ensured::NoEntry) => Some(format!("{} has no entry \"{}\" yet", asked.reference, asked.entry)),
-            _ => None,
-        });
-        let (foreign, missing): (Vec<String>, Vec<String>) = (foreign.collect(), missing.collect());
-        if !foreign.is_empty() {
-            self.tell_waiting(namespace, asker, "DeliveryRefused", "refused", &foreign.join("\n"));
+        let is_missing: HashSet<&str> = asker.that(May::Missing).map(|asked| asked.copy.as_str()).collect();
+        let (mut refused, mut missing) = (Vec::new(), Vec::new());
+        for asked in &asker.party.asked {
+            let Asked { reference, copy, entry, .. } = asked;
+            match ensured.get(copy) {
+                _ if is_missing.contains(copy.as_str()) => missing.push(format!("{reference} is not there yet")),
+                Some(Ensured::NoSource) => missing.push(format!("{reference} is not there yet")),
+                Some(Ensured::NoEntry) => missing.push(format!("{reference} has no entry \"{entry}\" yet")),
+                Some(Ensured::Foreign) => refused.push(format!(
+                    "Secret \"{copy}\" in namespace {namespace} is not one that apolo wrote; delete it, so that it can be: \
+                     kubectl delete secret {copy} -n {namespace}"
+                )),
+                Some(Ensured::Refused(Refusal::Quota)) => refused.push(format!(
+                    "{reference} cannot be copied to namespace {namespace}: a quota of this namespace is used up; \
+                     see kubectl describe quota -n {namespace}"
+                )),
+                Some(Ensured::Refused(Refusal::Code(code))) => refused.push(format!(
+                    "{reference} cannot be copied to namespace {namespace}: the API server refuses Secret \"{copy}\" \
+                     (status {code}); ask who runs this cluster which policy or webhook does"
+                )),
+                Some(Ensured::There | Ensured::Leaving | Ensured::Conflict) | None => {}
+            }
+        }
+        if !refused.is_empty() {
+            self.tell_waiting(namespace, asker, "DeliveryRefused", "refused", &refused.join("\n"));
         } else if !missing.is_empty() {
             self.tell_waiting(namespace, asker, "SourceMissing", "missing", &missing.join("\n"));
         }
@@ -77,13 +86,12 @@ impl Deliveries {
 
     /// Whether it had not been told yet.
     fn tell(&self, namespace: &str, (name, pod): (&str, &KnownPod), reason: &str, note: &str, warns: bool) -> bool {
-        let text = format!("{reason}: {note}");
+        let text = hash(reason, note);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let of_pods = told.entry(namespace.to_owned()).or_default();
-        if of_pods.get(&pod.uid) == Some(&text) {
+        if of_pods.insert(pod.uid.clone(), text) == Some(text) {
             return false;
         }
-        of_pods.insert(pod.uid.clone(), text);
         let about = ObjectReference {
             api_version: Some("v1".into()),
             kind: Some("Pod".into()),
@@ -95,4 +103,11 @@ impl Deliveries {
         self.events.tell(News::delivery(about, reason, note.to_owned(), warns));
         true
     }
+}
+
+/// Tells a text from others: a Pod is told for as long as it is there, so that the texts themselves would be most of what is kept of it.
+fn hash(reason: &str, note: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (reason, note).hash(&mut hasher);
+    hasher.finish()
 }

@@ -95,9 +95,18 @@ impl Store {
         Woken::catalog(namespace)
     }
 
+    /// A catalog as the API server answered a write of it: news only of one that has not gone meanwhile, which the watch tells.
+    pub fn put_answered_catalog(&self, namespace: &str, catalog: KnownCatalog) -> Woken {
+        if self.lock().gone.has(&catalog.uid) {
+            return Woken::default();
+        }
+        self.put_catalog(namespace, catalog)
+    }
+
     /// A catalog has gone; a later one of its namespace stays.
     pub fn remove_catalog(&self, namespace: &str, uid: &str) -> Woken {
         let mut state = self.lock();
+        state.gone.add(uid);
         if state.catalogs.get(namespace).is_none_or(|known| known.uid != uid) {
             return Woken::default();
         }
@@ -180,7 +189,7 @@ pub fn has_name_conflict(grant: &SecretGrant) -> bool {
 mod tests {
     use super::*;
     use crate::key::GrantKey;
-    use crate::store::Kept;
+    use crate::store::{Kept, KnownCopy};
     use serde_json::{Value, json};
 
     fn put_grant(store: &Store, version: u32, fields: &Value, status: &Value) -> BTreeSet<String> {
@@ -244,6 +253,36 @@ mod tests {
         store.replace_catalogs(vec![("bob".into(), catalog("b", 3, ""))]);
         let all = store.everything().catalogs;
         assert!(all.contains("bob") && !all.contains("alice"));
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_its_object_has_gone_brings_nothing_back() {
+        let store = Store::default();
+        store.put_answered_catalog("alice", catalog("a", 1, ""));
+        store.remove_catalog("alice", "a");
+        assert_eq!(store.put_answered_catalog("alice", catalog("a", 2, "")), Woken::default());
+        assert!(!store.everything().catalogs.contains("alice"));
+        let copy = |uid: &str| Kept::Copy(KnownCopy { uid: uid.into(), version: 1, ..KnownCopy::default() });
+        // The watch may tell of both its coming and its going before the answer comes.
+        store.remove_secret("bob", "apolo-shared-1", "c");
+        store.put_answered_copy("bob", "apolo-shared-1", copy("c"));
+        assert!(store.copy("bob", "apolo-shared-1").is_none());
+        store.put_answered_copy("bob", "apolo-shared-1", copy("d"));
+        assert!(store.copy("bob", "apolo-shared-1").is_some());
+    }
+
+    #[test]
+    fn a_namespace_of_which_nothing_is_left_is_forgotten() {
+        let store = Store::default();
+        store.put_namespace("alice", true);
+        for namespace in ["alice", "bob", "carol"] {
+            store.put_secret(namespace, "one", secret(1));
+        }
+        store.remove_secret("alice", "one", "s");
+        store.remove_secret("bob", "one", "s");
+        store.prune();
+        let left: BTreeSet<String> = store.lock().namespaces.keys().cloned().collect();
+        assert_eq!(left, BTreeSet::from(["alice".into(), "carol".into()]));
     }
 
     #[test]

@@ -98,6 +98,11 @@ impl Known {
 }
 
 impl Namespace {
+    /// Whether nothing is known of it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.names().next().is_none() && self.secrets.is_empty() && self.destination.is_empty()
+    }
+
     pub(super) fn see(&self, name: &str) -> Seen {
         let grant = self.grants.get(name).cloned();
         let mut seen =

@@ -42,6 +42,8 @@ pub struct KnownCopy {
     pub uid: String,
     /// Its resourceVersion, as a number.
     pub version: u64,
+    /// Whether it is of the type Opaque.
+    pub is_opaque: bool,
     /// Of what it says to be a copy, `OWNER/OBJECT/ENTRY`; none if we did not write it.
     pub source: Option<String>,
     /// The UID of the Secret that it was copied from.
@@ -61,7 +63,7 @@ impl Kept {
     #[must_use]
     pub fn of(metadata: &ObjectMeta, is_opaque: bool) -> Self {
         if metadata.name.as_deref().is_some_and(|name| name.starts_with(DELIVERY_PREFIX)) {
-            Self::Copy(KnownCopy::of(metadata))
+            Self::Copy(KnownCopy::of(metadata, is_opaque))
         } else {
             Self::Secret(KnownSecret::of(metadata, is_opaque))
         }
@@ -88,7 +90,7 @@ impl KnownSecret {
 }
 
 impl KnownCopy {
-    fn of(metadata: &ObjectMeta) -> Self {
+    fn of(metadata: &ObjectMeta, is_opaque: bool) -> Self {
         let annotation = |name| metadata.annotations.as_ref().and_then(|all| all.get(name)).cloned();
         let is_ours = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(DELIVERY));
         let managed = metadata.managed_fields.as_deref().unwrap_or_default();
@@ -96,6 +98,7 @@ impl KnownCopy {
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             version: owned::version(metadata),
+            is_opaque,
             source: annotation(SOURCE).filter(|_| is_ours),
             source_uid: annotation(SOURCE_UID).unwrap_or_default(),
             source_version: annotation(SOURCE_VERSION).and_then(|version| version.parse().ok()).unwrap_or(0),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use apolo_core::names::DELIVERY_PREFIX;
+
 use super::namespace::Known;
 use super::secret::{Kept, KnownCopy, KnownSecret};
 use super::{Source, State, Store, Woken};
@@ -17,9 +19,21 @@ impl Store {
         }
     }
 
+    /// A copy as the API server answered a write of it: news only of one that has not gone meanwhile, which the watch tells.
+    pub fn put_answered_copy(&self, namespace: &str, name: &str, kept: Kept) {
+        let Kept::Copy(copy) = kept else { return };
+        let mut state = self.lock();
+        if !state.gone.has(&copy.uid) {
+            state.put_copy(namespace, name, copy);
+        }
+    }
+
     /// A Secret has gone; a later one of its name stays.
     pub fn remove_secret(&self, namespace: &str, name: &str, uid: &str) -> Woken {
         let mut state = self.lock();
+        if name.starts_with(DELIVERY_PREFIX) {
+            state.gone.add(uid);
+        }
         let Some(known) = state.namespaces.get_mut(namespace) else { return Woken::default() };
         if known.destination.copies.get(name).is_some_and(|copy| copy.uid == uid) {
             known.destination.copies.remove(name);
@@ -37,9 +51,7 @@ impl Store {
         let mut state = self.lock();
         for namespace in state.namespaces.values_mut() {
             namespace.secrets.retain(|_, secret| secret.is_opaque != are_opaque);
-            if are_opaque {
-                namespace.destination.copies.clear();
-            }
+            namespace.destination.copies.retain(|_, copy| copy.is_opaque != are_opaque);
         }
         for (namespace, name, kept) in all {
             match kept {

@@ -1,0 +1,198 @@
+//! One look at a destination: what is done there, in order.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::{StreamExt, stream};
+
+use super::ensure::Ensured;
+use super::plan::{Asker, May, owners};
+use super::{Delivered, Deliveries, Look};
+use crate::apply::ApplyError;
+use crate::copies::{SealedSecret, handover};
+use crate::store::{Asked, SharingPod};
+
+/// How many requests are in flight for a destination at once.
+const WIDTH: usize = 16;
+/// How many gates are lifted before the destination is looked at again, so that nobody waits long behind others.
+const MOST_GATES: usize = 256;
+
+/// What comes of each, in the order in which they end.
+async fn some_at_a_time<T>(each: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    stream::iter(each).buffer_unordered(WIDTH).collect().await
+}
+
+/// One look at a destination.
+pub(super) struct Pass<'a> {
+    pub(super) deliveries: &'a Deliveries,
+    pub(super) namespace: &'a str,
+    pub(super) look: Look,
+    pub(super) done: Delivered,
+}
+
+impl Pass<'_> {
+    /// Delivers to these of the askers what they lack.
+    pub(super) async fn serve(&mut self, askers: &mut [Asker<'_>], turn: Vec<usize>) {
+        let allowed = self.decide(askers, &turn).await;
+        let mut wanted: BTreeMap<&str, &Asked> = BTreeMap::new();
+        for index in turn {
+            let Some(asker) = askers.get(index) else { continue };
+            // Of who may not have all, what is there already is kept as its source is.
+            let has = |asked: &Asked| self.deliveries.store.copy(self.namespace, &asked.copy).is_some();
+            let due = asker.allowed().filter(|asked| allowed.contains(&index) || has(asked));
+            wanted.extend(due.map(|asked| (asked.copy.as_str(), asked)));
+        }
+        let ensured = self.ensure(wanted, askers).await;
+        let is_there = |asked: &Asked| matches!(ensured.get(&asked.copy), Some(Ensured::There));
+        let mut served = Vec::new();
+        for index in allowed {
+            let Some(asker) = askers.get(index) else { continue };
+            if asker.party.asked.iter().all(is_there) {
+                served.push(index);
+            } else {
+                self.deliveries.tell_missing(self.namespace, asker, &ensured);
+            }
+        }
+        for index in self.decide(askers, &served).await {
+            if let Some(asker) = askers.get(index) {
+                self.lift(asker).await;
+            }
+        }
+    }
+
+    /// Decides anew about these of the askers. Tells which may have all that they ask for, as far as it is there.
+    async fn decide(&mut self, askers: &mut [Asker<'_>], which: &[usize]) -> BTreeSet<usize> {
+        let (deliveries, namespace) = (self.deliveries, self.namespace);
+        let mut asking = Vec::new();
+        for &index in which {
+            let Some(asker) = askers.get(index) else { continue };
+            for (at, asked) in
+                asker.party.asked.iter().enumerate().filter(|(at, _)| asker.may.get(*at) == Some(&May::Yes))
+            {
+                let party = asker.party;
+                asking.push(async move { (index, at, deliveries.may(party, asked, namespace).await) }.boxed());
+            }
+        }
+        let answers = some_at_a_time(asking).await;
+        let (mut undecided, mut doubtful) = (BTreeSet::new(), BTreeSet::new());
+        for (index, at, answer) in answers {
+            match answer {
+                Ok(true) => {}
+                Ok(false) => {
+                    // RBAC may follow the grant in a moment, or the watch be behind.
+                    self.done.later = true;
+                    doubtful.insert(index);
+                    if let Some(may) = askers.get_mut(index).and_then(|asker| asker.may.get_mut(at)) {
+                        *may = May::No;
+                    }
+                }
+                Err(error) => {
+                    undecided.insert(index);
+                    self.fail(error);
+                }
+            }
+        }
+        let mut allowed = BTreeSet::new();
+        for &index in which.iter().filter(|index| !undecided.contains(index)) {
+            let Some(asker) = askers.get(index) else { continue };
+            if asker.party.mistakes.is_some() || asker.may.contains(&May::No) {
+                if self.look.is_repeated || !doubtful.contains(&index) {
+                    deliveries.tell_refused(namespace, asker);
+                }
+            } else if asker.may.contains(&May::Missing) {
+                deliveries.tell_missing(namespace, asker, &HashMap::new());
+            } else {
+                allowed.insert(index);
+            }
+        }
+        allowed
+    }
+
+    /// Makes each of these copies what it should be.
+    async fn ensure(&mut self, wanted: BTreeMap<&str, &Asked>, askers: &[Asker<'_>]) -> HashMap<String, Ensured> {
+        let (deliveries, namespace) = (self.deliveries, self.namespace);
+        let mut ensuring = Vec::new();
+        for (name, asked) in wanted {
+            let ensure = async move { (name.to_owned(), deliveries.ensure(namespace, asked, askers).await) };
+            ensuring.push(ensure.boxed());
+        }
+        let mut ensured = HashMap::new();
+        for (name, result) in some_at_a_time(ensuring).await {
+            match result {
+                Ok(it) => {
+                    // Of these nobody tells when they are over.
+                    self.done.later |= matches!(it, Ensured::Conflict | Ensured::Refused(_));
+                    ensured.insert(name, it);
+                }
+                Err(error) => self.fail(error),
+            }
+        }
+        ensured
+    }
+
+    /// Lifts the gates of those who have all that they asked for.
+    async fn lift(&mut self, asker: &Asker<'_>) {
+        let left = MOST_GATES.saturating_sub(self.done.lifted);
+        let gated: Vec<_> = asker.gated().collect();
+        if gated.len() > left {
+            self.deliveries.rounds.leave(self.namespace, asker.party);
+        }
+        let (writer, namespace) = (&self.deliveries.writer, self.namespace);
+        let mut lifting = Vec::new();
+        for (name, pod) in gated.into_iter().take(left) {
+            lifting.push(
+                async move { (name, pod, writer.lift_gate::<SharingPod>(namespace, name, &pod.uid).await) }.boxed(),
+            );
+        }
+        for (name, pod, lifted) in some_at_a_time(lifting).await {
+            match lifted {
+                Ok(stored) => {
+                    // It has gone, or somebody else has changed it: the watch tells.
+                    let Some(stored) = stored else {
+                        self.done.later = true;
+                        continue;
+                    };
+                    self.done.lifted += 1;
+                    if let Some((namespace, name, known)) = self.deliveries.reader.read(stored) {
+                        self.deliveries.store.put_answered_pod(&namespace, &name, known);
+                    }
+                    self.deliveries.tell_delivered(self.namespace, name, pod, asker);
+                }
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    /// Deletes these copies, by name and UID.
+    pub(super) async fn remove(&mut self, surplus: Vec<(String, String)>) {
+        let (deliveries, namespace) = (self.deliveries, self.namespace);
+        let mut taking = Vec::new();
+        for (name, uid) in surplus {
+            taking.push(async move { deliveries.take(namespace, &name, &uid).await }.boxed());
+        }
+        for taken in some_at_a_time(taking).await {
+            if let Err(error) = taken {
+                self.fail(error);
+            }
+        }
+    }
+
+    /// Gives copies other owners, where too few of theirs are left.
+    pub(super) async fn hand_over(&mut self, askers: &[Asker<'_>]) {
+        let copies = self.deliveries.store.destination(self.namespace).copies;
+        for (name, known) in copies.iter().filter(|(_, copy)| copy.source.is_some() && !copy.is_leaving) {
+            let Some(owners) = owners(name, Some(known), askers).filter(|owners| !owners.is_empty()) else { continue };
+            let patch = handover(known, &owners);
+            match self.deliveries.writer.merge::<SealedSecret>(self.namespace, name, &patch).await {
+                Ok(stored) => self.deliveries.put_copy(&stored),
+                // The watch tells what has become of it.
+                Err(error) if matches!(error.code(), Some(404 | 409)) => {}
+                Err(error) => self.fail(error.without_words()),
+            }
+        }
+    }
+
+    fn fail(&mut self, error: ApplyError) {
+        self.done.failed.get_or_insert(error);
+    }
+}
