@@ -61,6 +61,8 @@ enum Outcome {
     Written,
     /// It was not there any more, or another was: what is known of it is behind.
     Behind,
+    /// It is large, and others that are have their turn.
+    Waits(Instant),
 }
 
 impl Catalogs {
@@ -93,6 +95,7 @@ impl Catalogs {
                 match outcome {
                     Outcome::Settled => self.metrics.catalog("settled"),
                     Outcome::Written => self.metrics.catalog("written"),
+                    Outcome::Waits(until) => self.queues.catalogs.wake_at(namespace.to_owned(), until),
                     Outcome::Behind => self.queues.catalogs.wake_at(namespace.to_owned(), Instant::now() + INTERVAL),
                 }
             }
@@ -124,19 +127,22 @@ impl Catalogs {
             (None, None) => return Ok(Outcome::Settled),
             (None, Some(known)) if !known.is_leaving => {
                 let deleted = self.delete(namespace, known).await;
-                self.pace.note(namespace);
+                self.pace.note(namespace, 0);
                 return deleted;
             }
             // Somebody's finalizer keeps it.
             (None, Some(_)) => SecretCatalogStatus { cluster: self.terms.cluster_name.clone(), ..Default::default() },
             (Some(wanted), _) => wanted,
         };
-        let wanted_digest = digest(&wanted);
+        let (wanted_digest, size) = digest(&wanted);
         if known.as_ref().is_some_and(|known| known.digest == wanted_digest) {
             return Ok(Outcome::Settled);
         }
+        if let Some(later) = self.pace.turn(namespace, size) {
+            return Ok(Outcome::Waits(later));
+        }
         let written = self.write(namespace, known, &wanted, &wanted_digest).await;
-        self.pace.note(namespace);
+        self.pace.note(namespace, size);
         written
     }
 

@@ -1,6 +1,6 @@
 //! What a catalog should say: what is known and the time in, its status out. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use apolo_api::catalog::{MOST_ENTRIES, OwnSecret, SecretCatalogStatus, SharedSecret};
 use apolo_api::lineage;
@@ -19,7 +19,7 @@ use crate::store::{KnownSecret, Listing, SeenGrant, has_name_conflict};
 /// What the catalog of a namespace should say at the instant `now`; none where there is nothing to list.
 ///
 /// Own secrets are sorted by key, shared ones by owner, key and the name of the grant. Of each there are at most
-/// [`MOST_ENTRIES`], and one that does not fit into what can be stored is left out.
+/// [`MOST_ENTRIES`], and one that does not fit into what can be stored is left out; owners who share many leave room for others.
 #[must_use]
 pub fn listed(listing: &Listing, terms: &Terms, now: Timestamp) -> Option<SecretCatalogStatus> {
     let in_force = |seen: &&SeenGrant| {
@@ -34,11 +34,12 @@ pub fn listed(listing: &Listing, terms: &Terms, now: Timestamp) -> Option<Secret
     let mut room = Room::new();
     let mut own = own(&secrets, listing.own.iter().filter(in_force));
     own.retain(|entry| room.takes(entry));
-    let shared = shares.iter().take(MOST_ENTRIES).filter_map(|share| {
+    let shared = in_turn(&shares).into_iter().take(MOST_ENTRIES).filter_map(|(place, share)| {
         let entry = room.has(share.least_size()).then(|| share.entry(&terms.cluster_name))?;
-        room.takes(&entry).then_some(entry)
+        room.takes(&entry).then_some((place, entry))
     });
-    let shared: Vec<_> = shared.collect();
+    let shared: BTreeMap<usize, SharedSecret> = shared.collect();
+    let shared: Vec<_> = shared.into_values().collect();
     let left_out = i64::try_from(found - own.len() - shared.len()).unwrap_or(i64::MAX);
     let truncated = (left_out > 0).then_some(left_out);
     Some(SecretCatalogStatus { cluster: terms.cluster_name.clone(), own, shared, truncated })
@@ -105,6 +106,21 @@ fn sorted_shares<'a>(grants: impl Iterator<Item = &'a SeenGrant>) -> Vec<Share<'
     let mut shares: Vec<_> = grants.flat_map(of_grant).collect();
     shares.sort_unstable_by_key(|share| (share.owner, share.key, share.seen.grant.metadata.name.as_deref()));
     shares
+}
+
+/// The shares with their places, so that each owner has one before any has a second.
+fn in_turn<'a, 'b>(shares: &'b [Share<'a>]) -> Vec<(usize, &'b Share<'a>)> {
+    let mut turns: HashMap<&str, usize> = HashMap::new();
+    let turn = |share: &Share<'a>| {
+        let turn = turns.entry(share.owner).or_default();
+        *turn += 1;
+        *turn
+    };
+    let mut placed: Vec<(usize, (usize, &Share<'a>))> =
+        shares.iter().map(turn).zip(shares.iter().enumerate()).collect();
+    // Stable, so that owners are in their order in each turn.
+    placed.sort_by_key(|(turn, _)| *turn);
+    placed.into_iter().map(|(_, share)| share).collect()
 }
 
 impl Share<'_> {

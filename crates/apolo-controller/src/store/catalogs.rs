@@ -58,7 +58,7 @@ impl KnownCatalog {
     /// What is kept of a catalog.
     #[must_use]
     pub fn of(catalog: &SecretCatalog) -> Self {
-        let told = catalog.status.as_ref().map_or_else(|| digest(&SecretCatalogStatus::default()), digest);
+        let (told, _) = catalog.status.as_ref().map_or_else(|| digest(&SecretCatalogStatus::default()), digest);
         Self::with(&catalog.metadata, told)
     }
 
@@ -78,10 +78,10 @@ impl KnownCatalog {
     }
 }
 
-/// Equal to that of another status exactly if both tell the same.
+/// Equal to that of another status exactly if both tell the same; and how many bytes it has as JSON.
 #[must_use]
-pub fn digest(status: &SecretCatalogStatus) -> String {
-    serde_json::to_vec(status).map(|json| hex_digest(&json, 32)).unwrap_or_default()
+pub fn digest(status: &SecretCatalogStatus) -> (String, usize) {
+    serde_json::to_vec(status).map(|json| (hex_digest(&json, 32), json.len())).unwrap_or_default()
 }
 
 impl Store {

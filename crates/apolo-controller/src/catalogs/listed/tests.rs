@@ -259,3 +259,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn owners_who_share_many_leave_room_for_others() {
+    let names = |count: usize| (0..count).map(|number| format!("k{number:04}")).collect::<Vec<_>>();
+    let many = |owner: &str, grants: usize| -> Vec<SeenGrant> {
+        let of = |number: usize| {
+            let fields = json!({"secrets": names(60), "subjects": [{"kind": "User", "name": "b".repeat(200)}]});
+            seen(owner, &format!("{owner}-{number:03}"), &fields)
+        };
+        (0..grants).map(of).collect()
+    };
+    let shared = [many("aaa", 50), many("bbb", 1), vec![seen("zoe", "last", &json!({}))]].concat();
+    let listing = Listing { shared, ..Listing::default() };
+    let listed = uris(&listing);
+    assert_eq!(listed.len(), MOST_ENTRIES);
+    let of = |owner: &str| listed.iter().filter(|uri| uri.contains(&format!("/{owner}/"))).count();
+    assert_eq!((of("aaa"), of("bbb"), of("zoe")), (MOST_ENTRIES - 61, 60, 1));
+    assert!(listed.is_sorted());
+}
