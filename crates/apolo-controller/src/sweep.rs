@@ -9,7 +9,7 @@ use kube::Client;
 use kube::Resource;
 use kube::api::{ListParams, Request};
 use kube::core::PartialObjectMeta;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::apply::Object;
 use crate::key::GrantKey;
@@ -20,12 +20,18 @@ use crate::store::{Kept, Kind, Store, Woken};
 #[derive(Deserialize)]
 struct Listed {
     metadata: Metadata,
+    #[serde(deserialize_with = "or_none")]
     items: Vec<Item>,
 }
 
 #[derive(Deserialize)]
 struct Item {
     metadata: Metadata,
+}
+
+/// The API server may write a list of nothing as `null`.
+fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(items: D) -> Result<Vec<T>, D::Error> {
+    Option::deserialize(items).map(Option::unwrap_or_default)
 }
 
 /// Of a list, or of an object.
@@ -67,6 +73,7 @@ async fn of_copies(client: &Client, store: &Store, excluded: &[String]) -> Resul
     #[derive(Deserialize)]
     struct Listed {
         metadata: Metadata,
+        #[serde(deserialize_with = "or_none")]
         items: Vec<PartialObjectMeta<Secret>>,
     }
     let namespaces = excluded.iter().map(|it| format!("metadata.namespace!={it}"));
@@ -117,4 +124,16 @@ async fn of_kind<K: Object>(
         wrong.extend(store.put_owned(kind, &key, owned));
     }
     Ok(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_nothing_is_read() {
+        let answer = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"379"},"items":null}"#;
+        let listed: Listed = serde_json::from_str(answer).unwrap();
+        assert!(listed.items.is_empty() && listed.metadata.version() == 379);
+    }
 }
