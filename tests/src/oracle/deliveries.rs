@@ -16,7 +16,7 @@ use kube::{
 };
 use serde_json::Value;
 
-use super::is_in_force;
+use super::{is, is_in_force};
 use crate::{
     delivered::{COPY, copy_name, is_gated},
     eventually::{NotYet, within},
@@ -68,6 +68,8 @@ pub struct Asking {
     pub is_gated: bool,
     /// Whether it is being deleted.
     pub is_leaving: bool,
+    /// The copies that it uses.
+    pub copies: Vec<Place>,
 }
 
 /// Everything about deliveries in some namespaces at one time.
@@ -151,10 +153,10 @@ impl Deliveries {
         }
         let is_leaving = pod.metadata.deletion_timestamp.is_some();
         if may && is_served && !is_leaving {
-            self.due.extend(copies);
+            self.due.extend(copies.iter().cloned());
         }
         let uid = pod.uid().unwrap_or_default();
-        let asking = Asking { uid, may, is_served: may && is_served, is_gated: is_gated(pod), is_leaving };
+        let asking = Asking { uid, may, is_served: may && is_served, is_gated: is_gated(pod), is_leaving, copies };
         self.pods.insert(place(pod), asking);
     }
 
@@ -173,6 +175,11 @@ impl Deliveries {
         let gated = self.pods.iter().filter(|(_, pod)| pod.is_served && pod.is_gated && !pod.is_leaving);
         faults.extend(gated.map(|(place, pod)| Fault::Gated(place.clone(), pod.uid.clone())));
         faults
+    }
+
+    /// The Pods, by UID, that have all that they ask for: their gate is lifted, and the copies are there.
+    pub fn delivered(&self) -> BTreeSet<String> {
+        self.uids(|pod| pod.may && !pod.is_gated && pod.copies.iter().all(|place| self.copies.contains_key(place)))
     }
 
     /// The Pods, by UID, whose gate is lifted.
@@ -258,16 +265,4 @@ fn gives(grant: &DynamicObject, owner: &str, key: &str, pod: &Pod) -> bool {
         && list("secrets").iter().any(|secret| secret == key)
         && (list("namespaces").iter().any(|it| *it == *namespace) || list("subjects").iter().any(opens))
         && list("subjects").iter().any(|subject| identities.iter().any(|(user, groups)| is(subject, user, groups)))
-}
-
-/// Whether a subject is this user, who is in these groups.
-fn is(subject: &Value, user: &str, groups: &[&str]) -> bool {
-    let text = |field: &str| subject[field].as_str().unwrap_or_default();
-    match text("kind") {
-        "User" => text("name") == user,
-        "Group" => groups.contains(&text("name")),
-        "ServiceAccount" => user == format!("system:serviceaccount:{}:{}", text("namespace"), text("name")),
-        "Namespace" => user.starts_with(&format!("system:serviceaccount:{}:", text("name"))),
-        _ => false,
-    }
 }
