@@ -92,6 +92,14 @@ impl Controller {
         self.server.id()
     }
 
+    /// An error if it has ended.
+    ///
+    /// # Errors
+    /// How it ended, and the end of its log.
+    pub fn runs(&mut self) -> Result<(), Error> {
+        Ok(self.server.check()?)
+    }
+
     /// A value of its metrics, by name and labels as they are shown; none if it is not shown.
     ///
     /// # Errors
@@ -168,6 +176,14 @@ impl Controller {
         })
         .await?;
         Ok(())
+    }
+
+    /// Kills it, and waits until it has ended.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.server.kill()
     }
 
     /// Sends it a signal, such as STOP.

@@ -41,5 +41,6 @@ pub mod proxy;
 pub mod rights;
 pub mod sharing;
 pub mod snapshot;
+pub mod storm;
 pub mod succession;
 pub mod webhook;

@@ -94,12 +94,26 @@ impl ControlPlane {
     ) -> Result<T, E> {
         let namespace = Namespace::make(self).await?;
         let outcome = AssertUnwindSafe(body(namespace.clone())).catch_unwind().await;
-        if !matches!(outcome, Ok(Ok(_))) {
-            namespace.tell().await;
+        namespace.leave(matches!(outcome, Ok(Ok(_)))).await;
+        outcome.unwrap_or_else(|panic: Box<dyn Any + Send>| std::panic::resume_unwind(panic))
+    }
+
+    /// The same in as many namespaces.
+    ///
+    /// # Errors
+    /// What `body` fails with, or that there is no namespace for it.
+    pub async fn with_namespaces<T, E: From<Error> + Debug>(
+        &self,
+        count: usize,
+        body: impl AsyncFnOnce(&[Namespace]) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut namespaces = Vec::new();
+        for _ in 0..count {
+            namespaces.push(Namespace::make(self).await?);
         }
-        let namespaces = Api::<v1::Namespace>::all(namespace.client.clone());
-        if let Err(error) = namespaces.delete(&namespace.name, &DeleteParams::default()).await {
-            eprintln!("cannot delete namespace {}: {error}", namespace.name);
+        let outcome = AssertUnwindSafe(body(&namespaces)).catch_unwind().await;
+        for namespace in &namespaces {
+            namespace.leave(matches!(outcome, Ok(Ok(_)))).await;
         }
         outcome.unwrap_or_else(|panic: Box<dyn Any + Send>| std::panic::resume_unwind(panic))
     }
@@ -118,6 +132,17 @@ impl Namespace {
         let accounts: Api<ServiceAccount> = namespace.api();
         reached(accounts, "default", "the namespace has its service account", |account| account.is_some()).await?;
         Ok(namespace)
+    }
+
+    /// Tells what is here, if the test has failed, and deletes it.
+    async fn leave(&self, is_well: bool) {
+        if !is_well {
+            self.tell().await;
+        }
+        let namespaces = Api::<v1::Namespace>::all(self.client.clone());
+        if let Err(error) = namespaces.delete(&self.name, &DeleteParams::default()).await {
+            eprintln!("cannot delete namespace {}: {error}", self.name);
+        }
     }
 
     /// The objects of a type in this namespace, for a client that may do everything.

@@ -88,6 +88,12 @@ impl Server {
         }
     }
 
+    /// Kills it, and waits until it has ended.
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
+        self.process.kill()?;
+        self.process.wait().map(drop)
+    }
+
     /// The number of its process.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
@@ -104,7 +110,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.kill();
     }
 }
