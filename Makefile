@@ -3,23 +3,27 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-# The Kubernetes that tests, demo and cluster run on: a folder of tests/cluster/kubernetes.
+# The Kubernetes that tests, soak, demo and cluster run on: a folder of tests/cluster/kubernetes.
 K8S ?= 1.36.3
 export K8S
 CARGO ?= cargo
 
-.PHONY: help build test lint fmt generate verify bench demo cluster clean
+.PHONY: help build test soak lint fmt generate verify bench demo cluster clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  K8S=VERSION chooses the Kubernetes of test, demo and cluster: $(notdir $(wildcard tests/cluster/kubernetes/*))"
+	@echo "  K8S=VERSION chooses the Kubernetes of test, soak, demo and cluster: $(notdir $(wildcard tests/cluster/kubernetes/*))"
 
 build: ## Build everything
 	$(CARGO) build --locked --workspace --all-targets
 
 test: ## Run all tests; those on a real API server start one
 	tests/run
+
+soak: ## Have a storm of ten minutes on a control plane of its own (SOAK='--minutes 1 --seed 7')
+	$(CARGO) build --locked --quiet --package apolo-secrets --package apolo-tests --bins
+	target/debug/soak $(SOAK)
 
 lint: ## Check format, lints, the chart and, where cargo-deny is installed, the dependencies
 	$(CARGO) fmt --all --check
