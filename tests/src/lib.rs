@@ -18,6 +18,7 @@
 
 pub mod asked;
 pub mod attempts;
+pub mod audit;
 pub mod authority;
 pub mod binaries;
 pub mod catalogs;
