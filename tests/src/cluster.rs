@@ -60,6 +60,15 @@ pub struct Cluster {
     _servers: Vec<Server>,
 }
 
+/// How many requests a second each controller of the controller-manager may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limits {
+    /// More than this machine answers.
+    Lifted,
+    /// 20, and 30 at once: the defaults of `--kube-api-qps` and `--kube-api-burst`, as its `--help` tells them.
+    Usual,
+}
+
 /// Why there is no cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -111,10 +120,18 @@ impl Cluster {
     /// # Errors
     /// When a program cannot be built, or a server does not start or ends; that error shows the end of its log.
     pub async fn start() -> Result<Self, Error> {
-        Self::start_on(free_port).await
+        Self::start_with(Limits::Lifted).await
     }
 
-    async fn start_on(ports: impl FnMut() -> io::Result<u16>) -> Result<Self, Error> {
+    /// The same with these limits.
+    ///
+    /// # Errors
+    /// See [`Cluster::start`].
+    pub async fn start_with(limits: Limits) -> Result<Self, Error> {
+        Self::start_on(free_port, limits).await
+    }
+
+    async fn start_on(ports: impl FnMut() -> io::Result<u16>, limits: Limits) -> Result<Self, Error> {
         let programs = programs::build().await?;
         let folder = make_folder()?;
         let guard = Guard::over(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
@@ -124,7 +141,7 @@ impl Cluster {
         let mut servers = vec![Server::start(&folder, "etcd", &arguments::etcd())?];
         let control_plane = start_api_server(&folder, &mut servers, ports).await?;
         add_node(control_plane.admin().await?).await?;
-        start_managers(&control_plane, &mut servers).await?;
+        start_managers(&control_plane, &mut servers, limits).await?;
         Ok(Self { control_plane, _guard: guard, _servers: servers })
     }
 
@@ -217,12 +234,13 @@ async fn add_node(client: Client) -> Result<(), Error> {
 }
 
 /// Starts what works through the API server, and waits for the first work that a Pod needs done.
-async fn start_managers(control_plane: &ControlPlane, servers: &mut Vec<Server>) -> Result<(), Error> {
+async fn start_managers(control_plane: &ControlPlane, servers: &mut Vec<Server>, limits: Limits) -> Result<(), Error> {
     let folder = control_plane.folder();
     let kubeconfig = control_plane.kubeconfig("system:kube-scheduler", &[])?;
     servers.push(Server::start(folder, "kube-scheduler", &arguments::scheduler(&kubeconfig))?);
     let kubeconfig = control_plane.kubeconfig("system:kube-controller-manager", &[])?;
-    servers.push(Server::start(folder, "kube-controller-manager", &arguments::controller_manager(&kubeconfig))?);
+    let told = arguments::controller_manager(&kubeconfig, limits);
+    servers.push(Server::start(folder, "kube-controller-manager", &told)?);
 
     let accounts: Api<ServiceAccount> = Api::namespaced(control_plane.admin().await?, "default");
     let made = async || accounts.get("default").await.map(drop);
@@ -261,7 +279,7 @@ mod tests {
         let holder = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let taken = holder.local_addr().unwrap().port();
         let mut ports = std::iter::once(Ok(taken)).chain(std::iter::repeat_with(free_port));
-        let cluster = Cluster::start_on(|| ports.next().unwrap()).await?;
+        let cluster = Cluster::start_on(|| ports.next().unwrap(), Limits::Lifted).await?;
         assert!(!cluster.url().ends_with(&taken.to_string()));
         cluster.admin().await?.apiserver_version().await.unwrap();
         Ok(())

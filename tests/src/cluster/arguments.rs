@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::Limits;
 use crate::control_plane::{AUDIT_LOG, AUTHORITY};
 
 pub(super) const API_SERVER: &str = "kube-apiserver.crt";
@@ -49,16 +50,17 @@ pub(super) fn api_server(port: u16) -> Vec<String> {
 /// Each controller under a name of its own. With the default limit of 20 requests a second it takes five seconds until
 /// all of them have an account and a token. The node has no kubelet that reports: a controller would taint it for that
 /// after 40 seconds, and DaemonSets would leave it.
-pub(super) fn controller_manager(kubeconfig: &Path) -> Vec<String> {
+pub(super) fn controller_manager(kubeconfig: &Path, limits: Limits) -> Vec<String> {
     let mut arguments = client(kubeconfig);
     arguments.extend([
         "--use-service-account-credentials".into(),
         "--controllers=*,-node-lifecycle-controller".into(),
-        "--kube-api-qps=1000".into(),
-        "--kube-api-burst=2000".into(),
         format!("--service-account-private-key-file={SIGNING_KEY}"),
         format!("--root-ca-file={AUTHORITY}"),
     ]);
+    if limits == Limits::Lifted {
+        arguments.extend(["--kube-api-qps=1000".into(), "--kube-api-burst=2000".into()]);
+    }
     arguments
 }
 
