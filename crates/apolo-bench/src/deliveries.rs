@@ -1,11 +1,17 @@
-//! S12 and S13: how long a Pod waits for a shared secret, what that costs a Job, and how long a new value takes to all copies.
+//! S12 to S14 and C: how long a Pod waits for a shared secret, what that costs a Job, how long a new value takes to all copies, what
+//! the controller needs where there is much of everything, and the catalogs there.
 //!
 //! Run by `cluster run --bare`: a control plane whose controller-manager and scheduler work, and the webhook and the controller as
-//! processes. There is no node: what is measured ends when the gate is lifted. Beside it `pods`, which watches gates.
+//! processes. There is no node: what is measured ends when the gate is lifted. In the order of a run: here S12 and S13, `jobs` (the Job
+//! of S12), `size` (S14), `catalogs` (C). Beside them `pods`, which watches gates.
 #![allow(clippy::indexing_slicing, reason = "to set an index of a JSON object adds what is not there")]
 
+mod catalogs;
+mod jobs;
 mod pods;
+mod size;
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,17 +20,16 @@ use apolo_tests::control_plane::ControlPlane;
 use apolo_tests::delivered::{KEY, Scene};
 use apolo_tests::namespace::Namespace;
 use apolo_tests::objects;
-use clap::Args;
-use k8s_openapi::api::batch::v1::Job;
+use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::{self, Pod, Secret};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::time::{interval, sleep};
 
 use crate::grants::flight::{WIDTH, fly};
 use crate::machine::{machine, say};
-use crate::statistics::{Spread, Times};
+use crate::statistics::Times;
 use crate::table::{self, at_most, row};
 use crate::usage::Usage;
 use pods::Gates;
@@ -52,9 +57,36 @@ pub struct DeliveriesArgs {
     /// In how many namespaces there is a copy when a value changes.
     #[arg(long, default_value_t = 200)]
     namespaces: usize,
+    /// How many Jobs of each sort there are where the controller-manager has Kubernetes' own limits; each takes a minute.
+    #[arg(long, default_value_t = 1)]
+    usual_rounds: usize,
+    #[command(flatten)]
+    size: size::SizeArgs,
+    #[command(flatten)]
+    catalogs: catalogs::CatalogsArgs,
+    /// Measures only this part.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// Set by `cluster run`; so nothing is ever done to a cluster that somebody uses.
     #[arg(long, env = "APOLO_TEST_CLUSTER", hide = true)]
     cluster: PathBuf,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// All but the catalogs.
+    D,
+    /// From a Pod to the end of its gate, and a Job of many.
+    S12,
+    /// The Job alone.
+    Jobs,
+    /// From a new value to all copies.
+    S13,
+    /// The controller where there is much of everything.
+    S14,
+    /// The catalogs where there are many.
+    C,
 }
 
 /// Measures, and prints the figures.
@@ -62,29 +94,74 @@ pub struct DeliveriesArgs {
 /// # Errors
 /// When something keeps it from measuring.
 pub async fn run(args: DeliveriesArgs) -> anyhow::Result<()> {
-    let control_plane = ControlPlane::open(&args.cluster)?;
-    let _webhook = control_plane.install().await?;
+    let wanted = |parts: &[Part]| args.only.is_none_or(|only| parts.contains(&only));
+    println!("{}", machine()?);
+    if wanted(&[Part::D, Part::S12, Part::Jobs, Part::S13]) {
+        let control_plane = ControlPlane::open(&args.cluster)?;
+        with_scene(&control_plane, async |scene| {
+            if wanted(&[Part::D, Part::S12]) {
+                one_at_a_time(&args, scene).await?;
+            }
+            if wanted(&[Part::D, Part::S12, Part::Jobs]) {
+                jobs::measure(&args, scene).await?;
+            }
+            if wanted(&[Part::D, Part::S13]) {
+                rotated(&args, scene).await?;
+            }
+            Ok(())
+        })
+        .await?;
+    }
+    if wanted(&[Part::D, Part::S14]) {
+        size::measure(&args.size).await?;
+    }
+    if wanted(&[Part::C]) {
+        catalogs::measure(&args.catalogs).await?;
+    }
+    println!("\n{}", machine()?);
+    Ok(())
+}
+
+/// Runs `body` where alice shares her password with bob, and the webhook and a controller that leads are there. Says what memory the
+/// controller had in the end.
+async fn with_scene(
+    control_plane: &ControlPlane,
+    body: impl AsyncFnOnce(&Stage) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let webhook = control_plane.install().await?;
     let controller = control_plane.start_controller("controller", &[]).await?;
     controller.leads().await?;
-    println!("{}", machine()?);
-    let body = async |alice: Namespace| {
-        let inner = async |bobs: Namespace| {
+    let in_hers = async |alice: Namespace| {
+        let in_his = async |bobs: Namespace| {
             let scene = Scene::new(alice, bobs).await?;
             scene.share("one", &[KEY]).await?;
             scene.delivered("first").await?;
             scene.clear().await?;
             scene.bobs.copies_hold(&[]).await?;
-            one_at_a_time(&args, &scene).await?;
-            jobs(&args, &scene).await?;
-            rotated(&args, &scene).await
+            let (webhook, controller) = (Usage::of_id(webhook.id()), Usage::of_id(controller.id()));
+            body(&Stage { scene, webhook, controller }).await
         };
-        control_plane.with_namespace(inner).await
+        control_plane.with_namespace(in_his).await
     };
-    control_plane.with_namespace(body).await?;
+    control_plane.with_namespace(in_hers).await?;
     let memory = Usage::of_id(controller.id()).memory()?;
     println!("\ncontroller: {:.1} MB, at most {:.1} MB", memory.now, memory.peak);
-    println!("{}", machine()?);
     Ok(())
+}
+
+/// What is measured on.
+struct Stage {
+    scene: Scene,
+    webhook: Usage,
+    controller: Usage,
+}
+
+impl Deref for Stage {
+    type Target = Scene;
+
+    fn deref(&self) -> &Scene {
+        &self.scene
+    }
 }
 
 /// From the request that creates a Pod to the watch's news that its gate is lifted.
@@ -137,41 +214,6 @@ async fn lifted(scene: &Scene, gates: &mut Gates, name: &str) -> anyhow::Result<
     let began = Instant::now();
     scene.create(&objects::pod(name, &scene.template(&[KEY]))).await?;
     Ok(gates.lifted(name).await?.saturating_duration_since(began))
-}
-
-/// A Job of many Pods, with and without our annotations in turn, until none of them waits.
-async fn jobs(args: &DeliveriesArgs, scene: &Scene) -> anyhow::Result<()> {
-    let (mut plain, mut ours) = (Vec::new(), Vec::new());
-    for round in 0..args.rounds {
-        say(&format!("S12: Jobs of {} Pods, round {} of {}", args.job, round + 1, args.rounds));
-        plain.push(job(args, scene, &format!("plain-{round}"), &objects::template(&[])).await?);
-        ours.push(job(args, scene, &format!("ours-{round}"), &scene.template(&[KEY])).await?);
-    }
-    let spread = |seconds: &[f64]| Spread::of(seconds).to_string();
-    let ratio = Spread::of_ratios(&ours, &plain);
-    let rows = [
-        row(["", "seconds", "ratio", "goal"]),
-        row(["without annotations", &spread(&plain), "", ""]),
-        row(["with one shared secret", &spread(&ours), &ratio.to_string(), &at_most(1.2, ratio.median)]),
-    ];
-    table::print(&format!("S12: a Job of {} Pods, until all are there and none is gated", args.job), &rows);
-    Ok(())
-}
-
-async fn job(args: &DeliveriesArgs, scene: &Scene, name: &str, template: &Value) -> anyhow::Result<f64> {
-    let mut job = objects::job(name, template);
-    job["spec"]["completions"] = json!(args.job);
-    job["spec"]["parallelism"] = json!(args.job);
-    let mut gates = Gates::watch(&scene.bobs).await?;
-    let began = Instant::now();
-    scene.create(&job).await?;
-    let took = gates.so_many(args.job).await?.saturating_duration_since(began).as_secs_f64();
-    drop(gates);
-    let jobs: Api<Job> = scene.bobs.api();
-    jobs.delete(name, &DeleteParams::background()).await?;
-    scene.clear().await?;
-    scene.bobs.copies_hold(&[]).await?;
-    Ok(took)
 }
 
 /// A new value, until all copies in many namespaces have it.
