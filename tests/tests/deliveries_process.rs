@@ -47,6 +47,8 @@ async fn what_ended_while_the_controller_was_away_is_taken_away_and_nothing_else
                         scene.bobs.is_lifted(name).await?;
                     }
                     scene.bobs.copies_hold(&["alice", "hunter2", "swordfish"]).await?;
+                    let written = controller.written(&["Secret", "Pod"]).await?;
+                    ensure!(written >= 6.0, "of three copies and three gates it counts {written}");
                     controller.stop().await?;
                     // Nothing is written where nothing has changed.
                     controller = cluster.start_controller("controller", &[]).await?;

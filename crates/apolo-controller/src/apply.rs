@@ -294,11 +294,7 @@ impl Writer {
 
     fn begin<K: Object>(&self, operation: &'static str) -> Result<(), NotHeld> {
         self.held.check()?;
-        let object = match K::kind(&()) {
-            std::borrow::Cow::Borrowed(kind) => kind,
-            std::borrow::Cow::Owned(_) => "other",
-        };
-        self.metrics.write(operation, object);
+        self.metrics.write(operation, K::kind(&()));
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What is counted.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -40,7 +41,7 @@ struct OfKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Write {
     operation: &'static str,
-    object: &'static str,
+    object: Cow<'static, str>,
 }
 
 impl ControllerMetrics {
@@ -122,7 +123,7 @@ impl ControllerMetrics {
     }
 
     /// Something is about to be written.
-    pub fn write(&self, operation: &'static str, object: &'static str) {
+    pub fn write(&self, operation: &'static str, object: Cow<'static, str>) {
         self.writes.get_or_create(&Write { operation, object }).inc();
     }
 

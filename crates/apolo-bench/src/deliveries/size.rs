@@ -233,7 +233,7 @@ async fn cold(start: usize, ground: &Ground, bob: &Client) -> anyhow::Result<(Co
         tokio::join!(ground.control_plane.start_controller("controller", &[]), lifted(&pods, &name));
     let (controller, lifted) = (controller?, lifted?);
     controller.leads().await?;
-    let written = controller.written(&["Pod", "Secret", "other"]).await?;
+    let written = controller.written(&["Pod", "Secret"]).await?;
     Ok((controller, lifted.saturating_duration_since(began), written))
 }
 
