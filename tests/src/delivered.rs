@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     eventually::{NotYet, eventually, reached, within},
-    namespace::{Error, Namespace},
+    namespace::{Error, Namespace, with_namespace},
     objects,
 };
 
@@ -164,6 +164,14 @@ pub fn hooked_pod(name: &str, user: &str, owner: &str, keys: &[&str]) -> Value {
     let mut pod = objects::pod(name, &template);
     pod["metadata"]["labels"]["secrets.apolo.us/shared"] = json!("true");
     pod
+}
+
+/// Runs `body` with alice's namespace and bob's.
+///
+/// # Errors
+/// Those of `body`, and when the API server refuses the namespaces.
+pub async fn with_scene(body: impl AsyncFnOnce(Scene) -> Result<()>) -> Result<()> {
+    with_namespace(async |alice| with_namespace(async |bobs| body(Scene::new(alice, bobs).await?).await).await).await
 }
 
 /// Whether a Pod waits for its secrets.

@@ -6,9 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, ensure};
 use apolo_tests::{
     controller::ACCOUNT,
-    delivered::{KEY, Scene, copy_name, is_gated},
+    delivered::{KEY, Scene, copy_name, is_gated, with_scene},
     eventually::{eventually, reached, within},
-    namespace::with_namespace,
     objects,
     webhook::RELEASE,
 };
@@ -33,11 +32,6 @@ async fn write_copy(scene: &Scene, name: &str) -> anyhow::Result<()> {
 /// The account under which the controller writes.
 async fn controller(scene: &Scene) -> anyhow::Result<Client> {
     Ok(scene.bobs.service_account(RELEASE, ACCOUNT).await?)
-}
-
-/// Runs `body` with two namespaces.
-async fn with_scene(body: impl AsyncFnOnce(Scene) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    with_namespace(async |alice| with_namespace(async |bobs| body(Scene::new(alice, bobs).await?).await).await).await
 }
 
 #[tokio::test]

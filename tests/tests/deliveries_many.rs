@@ -6,9 +6,9 @@ use std::{collections::HashSet, pin::pin};
 use anyhow::{Context, ensure};
 use apolo_tests::{
     controller::{ACCOUNT, LEASE},
-    delivered::{KEY, Scene, is_gated},
+    delivered::{KEY, Scene, is_gated, with_scene},
     eventually::{DEADLINE, eventually, reached},
-    namespace::{Namespace, with_namespace},
+    namespace::Namespace,
     objects,
     webhook::RELEASE,
 };
@@ -127,24 +127,20 @@ async fn rests(scene: &Scene) -> anyhow::Result<()> {
 }
 
 /// Runs `body` with two namespaces, and alice's password shared with bob.
-async fn with_scene(body: impl AsyncFnOnce(Scene) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    with_namespace(async |alice| {
-        with_namespace(async |bobs| {
-            let scene = Scene::new(alice, bobs).await?;
-            scene.share("one", &[KEY]).await?;
-            scene.delivered("first").await?;
-            scene.bobs.delete_pod("first").await?;
-            scene.bobs.copies_hold(&[]).await?;
-            body(scene).await
-        })
-        .await
+async fn with_shared(body: impl AsyncFnOnce(Scene) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("one", &[KEY]).await?;
+        scene.delivered("first").await?;
+        scene.bobs.delete_pod("first").await?;
+        scene.bobs.copies_hold(&[]).await?;
+        body(scene).await
     })
     .await
 }
 
 #[tokio::test]
 async fn of_a_thousand_pods_that_come_and_go_no_copy_and_no_gate_is_left() -> anyhow::Result<()> {
-    with_scene(async |scene| {
+    with_shared(async |scene| {
         let bobs = scene.bobs.clone();
         let is_meant = |name: &str| end(name).is_ok_and(|end| end != End::DeletedAtOnce);
         let begin = |name: String| {
@@ -170,7 +166,7 @@ async fn of_a_thousand_pods_that_come_and_go_no_copy_and_no_gate_is_left() -> an
 
 #[tokio::test]
 async fn a_job_of_a_thousand_pods_has_one_copy_and_it_goes_with_the_job() -> anyhow::Result<()> {
-    with_scene(async |scene| {
+    with_shared(async |scene| {
         let mut job = objects::job("many", &scene.template(&[KEY]));
         job["spec"]["completions"] = json!(PODS);
         job["spec"]["parallelism"] = json!(PODS);

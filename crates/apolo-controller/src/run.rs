@@ -17,6 +17,7 @@ use apolo_runtime::telemetry::metrics::Metrics;
 use apolo_runtime::telemetry::probes::{self, ProbesAddress};
 use apolo_runtime::workloads;
 use clap::Args;
+use kube::Client;
 use tokio::time::interval;
 
 use crate::apply::Writer;
@@ -26,7 +27,7 @@ use crate::desired::Terms;
 use crate::events::Events;
 use crate::grants::Grants;
 use crate::lane::Failures;
-use crate::leader::Candidate;
+use crate::leader::{Candidate, Held};
 use crate::metrics::ControllerMetrics;
 use crate::queue::Queues;
 use crate::store::{Reader, Store};
@@ -93,65 +94,33 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     tracing::info!(metrics_address = %probes.local_addr()?, identity, version, "serving");
 
     let store = Arc::new(Store::default());
-    let queues = Arc::new(Queues::default());
     let excluded = vec![KUBE_SYSTEM.to_owned(), args.own_namespace.clone()];
     let lease_namespace = args.lease_namespace.unwrap_or(args.own_namespace);
     let mut candidate = Candidate::new(client.clone(), &lease_namespace, &args.lease_name, identity.clone());
     let held = candidate.held();
-    let reader = Reader { cluster_name: args.cluster_name.clone(), table };
-    let terms = Terms { cluster_name: args.cluster_name, max_access: args.max_access };
     let holds = held.clone();
     let fenced = fenced_client(Arc::new(move || holds.check().is_ok())).await?;
-    let writer = Writer::new(fenced.clone(), held.clone(), counts.clone());
-    let (events, telling) = Events::new(fenced, identity, held.clone(), counts.clone());
-    let catalogs = Catalogs {
+    let (events, telling) = Events::new(fenced.clone(), identity, held.clone(), counts.clone());
+    let shared = Shared {
         store: Arc::clone(&store),
-        terms: terms.clone(),
-        writer: writer.clone(),
-        queues: Arc::clone(&queues),
-        held: held.clone(),
-        metrics: counts.clone(),
-        excluded: excluded.clone(),
-        pace: Pace::default(),
-        failures: Failures::default(),
-    };
-    let deliveries = Deliveries {
-        store: Arc::clone(&store),
-        max_access: args.max_access,
-        reader: reader.clone(),
-        writer: writer.clone(),
-        reviews: Reviews::new(client.clone()),
-        events: events.clone(),
-        metrics: counts.clone(),
-        told: Mutex::default(),
-        rounds: Rounds::default(),
-    };
-    let work = Arc::new(Work {
-        grants: Grants { store: Arc::clone(&store), terms, writer, events, unreadable: Mutex::new(BTreeMap::new()) },
-        deliveries,
-        catalogs: Arc::new(catalogs),
-        queues: Arc::clone(&queues),
-        held: held.clone(),
-        metrics: counts.clone(),
-        client: client.clone(),
-        excluded: excluded.clone(),
-        failures: Failures::default(),
-        delivery_failures: Failures::default(),
-    });
-    let watches = Watches {
+        queues: Arc::default(),
+        reader: Reader { cluster_name: args.cluster_name.clone(), table },
+        terms: Terms { cluster_name: args.cluster_name, max_access: args.max_access },
+        writer: Writer::new(fenced, held.clone(), counts.clone()),
         client,
-        store: Arc::clone(&store),
-        queues: Arc::clone(&queues),
-        reader,
-        metrics: counts.clone(),
+        events,
+        held,
+        counts,
         excluded,
     };
+    let (work, watches) = (Arc::new(shared.work()), shared.watches());
     let readiness = readiness(&store);
     let counting = async {
         let mut tick = interval(COUNT);
         loop {
             tick.tick().await;
-            counts.stands(queues.grants.length(), store.unreadable(), held.check().is_ok());
+            let Shared { queues, held, .. } = &shared;
+            shared.counts.stands(queues.grants.length(), store.unreadable(), held.check().is_ok());
         }
     };
     let terms = candidate.terms();
@@ -172,6 +141,84 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     candidate.release().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What the parts share.
+struct Shared {
+    store: Arc<Store>,
+    queues: Arc<Queues>,
+    reader: Reader,
+    terms: Terms,
+    /// Reads.
+    client: Client,
+    writer: Writer,
+    events: Events,
+    held: Held,
+    counts: ControllerMetrics,
+    excluded: Vec<String>,
+}
+
+impl Shared {
+    fn work(&self) -> Work {
+        let grants = Grants {
+            store: Arc::clone(&self.store),
+            terms: self.terms.clone(),
+            writer: self.writer.clone(),
+            events: self.events.clone(),
+            unreadable: Mutex::new(BTreeMap::new()),
+        };
+        Work {
+            grants,
+            deliveries: self.deliveries(),
+            catalogs: Arc::new(self.catalogs()),
+            queues: Arc::clone(&self.queues),
+            held: self.held.clone(),
+            metrics: self.counts.clone(),
+            client: self.client.clone(),
+            excluded: self.excluded.clone(),
+            failures: Failures::default(),
+            delivery_failures: Failures::default(),
+        }
+    }
+
+    fn deliveries(&self) -> Deliveries {
+        Deliveries {
+            store: Arc::clone(&self.store),
+            max_access: self.terms.max_access,
+            reader: self.reader.clone(),
+            writer: self.writer.clone(),
+            reviews: Reviews::new(self.client.clone()),
+            events: self.events.clone(),
+            metrics: self.counts.clone(),
+            told: Mutex::default(),
+            rounds: Rounds::default(),
+        }
+    }
+
+    fn catalogs(&self) -> Catalogs {
+        Catalogs {
+            store: Arc::clone(&self.store),
+            terms: self.terms.clone(),
+            writer: self.writer.clone(),
+            queues: Arc::clone(&self.queues),
+            held: self.held.clone(),
+            metrics: self.counts.clone(),
+            excluded: self.excluded.clone(),
+            pace: Pace::default(),
+            failures: Failures::default(),
+        }
+    }
+
+    fn watches(&self) -> Watches {
+        Watches {
+            client: self.client.clone(),
+            store: Arc::clone(&self.store),
+            queues: Arc::clone(&self.queues),
+            reader: self.reader.clone(),
+            metrics: self.counts.clone(),
+            excluded: self.excluded.clone(),
+        }
+    }
 }
 
 /// Ready when all that is watched has been told in full; also a replica that does not lead.
