@@ -85,9 +85,9 @@ impl Events {
         (Self(sender), publish(receiver, client, identity, held, metrics))
     }
 
-    /// Tells it some time, or not, if too many wait.
-    pub fn tell(&self, news: News) {
-        let _let_go = self.0.try_send(news);
+    /// Tells it some time, or not, if too many wait; which of the two.
+    pub fn tell(&self, news: News) -> bool {
+        self.0.try_send(news).is_ok()
     }
 }
 

@@ -100,8 +100,12 @@ impl Deliveries {
             uid: Some(pod.uid.clone()),
             ..ObjectReference::default()
         };
-        self.events.tell(News::delivery(about, reason, note.to_owned(), warns));
-        true
+        let is_told = self.events.tell(News::delivery(about, reason, note.to_owned(), warns));
+        if !is_told {
+            // So that it is told when the destination is looked at again.
+            of_pods.remove(&pod.uid);
+        }
+        is_told
     }
 }
 
