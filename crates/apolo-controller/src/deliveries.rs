@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use apolo_api::access::Access;
+use apolo_core::requester::Requester;
 use apolo_runtime::review::Reviews;
 use k8s_openapi::jiff::Timestamp;
 
@@ -76,8 +77,12 @@ impl Deliveries {
     pub async fn reconcile(&self, namespace: &str, look: Look) -> Delivered {
         let seen = self.store.destination(namespace);
         let now = Timestamp::now();
+        // Of thousands of Pods and grants each question is answered once: who asks for the same is often the same.
+        let mut known: HashMap<(&str, &str, &[Requester]), bool> = HashMap::new();
         let mut askers = askers(&seen, |party, asked| {
-            !self.store.granting(asked, namespace, &party.identities, self.max_access, now).is_empty()
+            let question = (asked.owner.as_str(), asked.key.as_str(), party.identities.as_slice());
+            let gives = || !self.store.granting(asked, namespace, &party.identities, self.max_access, now).is_empty();
+            *known.entry(question).or_insert_with(gives)
         });
         self.forget(namespace, &seen);
         let mut pass = Pass { deliveries: self, namespace, look, done: Delivered::default() };

@@ -52,8 +52,8 @@ impl<'a> Asker<'a> {
 }
 
 /// Those who ask in a destination, and whether they may by what is known; `gives` tells it of the grants.
-pub(super) fn askers<'a>(seen: &'a Destination, gives: impl Fn(&Party, &Asked) -> bool) -> Vec<Asker<'a>> {
-    let may = |party: &Party, asked: &Asked| match gives(party, asked) {
+pub(super) fn askers<'a>(seen: &'a Destination, mut gives: impl FnMut(&'a Party, &'a Asked) -> bool) -> Vec<Asker<'a>> {
+    let mut may = |party: &'a Party, asked: &'a Asked| match gives(party, asked) {
         true if seen.sources.contains_key(&asked.source()) => May::Yes,
         true => May::Missing,
         false => May::No,

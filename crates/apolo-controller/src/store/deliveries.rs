@@ -6,6 +6,7 @@ use std::sync::Arc;
 use apolo_api::access::Access;
 use apolo_api::grant::SecretGrant;
 use apolo_api::lineage::{self, Descent};
+use apolo_api::subject::{GrantSubject, SubjectKind};
 use apolo_core::requester::Requester;
 use apolo_core::subject::Subject;
 use k8s_openapi::jiff::Timestamp;
@@ -160,10 +161,21 @@ pub(crate) fn gives(
     max_access: Access,
     now: Timestamp,
 ) -> bool {
-    grant.spec.secrets.contains(&asked.key)
-        && grant.spec.destinations().contains(namespace)
+    // What costs least comes first: an owner may have thousands of grants of many subjects and namespaces.
+    let mut named = grant.spec.subjects.iter().filter(|it| may_be(it, to));
+    named.any(|it| Subject::try_from(it).is_ok_and(|subject| to.is(&subject)))
+        && grant.spec.secrets.contains(&asked.key)
         && lineage::is_live(grant, max_access, now)
-        && grant.spec.subjects.iter().any(|it| Subject::try_from(it).is_ok_and(|subject| to.is(&subject)))
+        && grant.spec.destinations().contains(namespace)
+}
+
+/// Whether the name of a subject is one by which somebody may be among it.
+fn may_be(subject: &GrantSubject, to: &Requester) -> bool {
+    match subject.kind {
+        SubjectKind::User => to.name == subject.name,
+        SubjectKind::ServiceAccount => to.name.ends_with(&subject.name),
+        SubjectKind::Group | SubjectKind::Namespace => to.groups.iter().any(|group| group.ends_with(&subject.name)),
+    }
 }
 
 impl Namespace {
