@@ -91,7 +91,8 @@ pub(super) fn lacks(seen: &Destination, asker: &Asker<'_>) -> bool {
     let lacks = |asked: &Asked| {
         let Some(source) = seen.sources.get(&asked.source()) else { return false };
         match seen.copies.get(&asked.copy) {
-            Some(copy) if copy.is_of(asked) => !copy.is_current(source),
+            // One that is going has been taken away before this is asked.
+            Some(copy) if copy.is_of(asked) && !copy.is_leaving => !copy.is_current(source),
             _ => may_have_all,
         }
     };
@@ -209,6 +210,7 @@ mod tests {
         assert_eq!(with(&|copy| copy.source = None), (0, true));
         assert_eq!(with(&|copy| copy.source = Some("alice/b/b".into())), (1, true));
         assert_eq!(with(&|copy| copy.is_edited = true), (1, true));
+        assert_eq!(with(&|copy| copy.is_leaving = true), (1, true));
         assert_eq!(with(&|copy| copy.is_opaque = false), (1, true));
         assert_eq!(with(&|copy| copy.source_version = 4), (0, true));
         assert_eq!(with(&|copy| copy.source_uid = "t".into()), (0, true));
