@@ -95,7 +95,7 @@ impl Deliveries {
             pass.remove(surplus(&self.store.destination(namespace), &askers)).await;
         }
         pass.hand_over(&askers).await;
-        pass.done.is_rest_left = self.rounds.is_anybody_left(namespace);
+        pass.done.is_rest_left |= self.rounds.is_anybody_left(namespace);
         pass.done
     }
 }

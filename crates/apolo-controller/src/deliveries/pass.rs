@@ -16,6 +16,8 @@ use crate::store::{Asked, SharingPod};
 const WIDTH: usize = 16;
 /// How many gates are lifted before the destination is looked at again, so that nobody waits long behind others.
 const MOST_GATES: usize = 256;
+/// How many copies are given other owners before that: nobody waits for these.
+const MOST_HANDOVERS: usize = 64;
 
 /// What comes of each, in the order in which they end.
 async fn some_at_a_time<T>(each: Vec<BoxFuture<'_, T>>) -> Vec<T> {
@@ -177,19 +179,32 @@ impl Pass<'_> {
         }
     }
 
-    /// Gives copies other owners, where too few of theirs are left.
+    /// Gives copies other owners, where too few of theirs are left. Those for whom there is no room are left.
     pub(super) async fn hand_over(&mut self, askers: &[Asker<'_>]) {
-        let copies = self.deliveries.store.destination(self.namespace).copies;
-        for (name, known) in copies.iter().filter(|(_, copy)| copy.source.is_some() && !copy.is_leaving) {
-            let Some(owners) = owners(name, Some(known), askers).filter(|owners| !owners.is_empty()) else { continue };
-            let patch = handover(known, &owners);
-            match self.deliveries.writer.merge::<SealedSecret>(self.namespace, name, &patch).await {
-                Ok(stored) => self.deliveries.put_copy(&stored),
+        let (deliveries, namespace) = (self.deliveries, self.namespace);
+        let copies = deliveries.store.destination(namespace).copies;
+        let ours = copies.iter().filter(|(_, copy)| copy.source.is_some() && !copy.is_leaving);
+        let due = ours.filter_map(|(name, known)| {
+            let owners = owners(name, Some(known), askers).filter(|owners| !owners.is_empty())?;
+            Some((name, handover(known, &owners)))
+        });
+        let mut due: Vec<_> = due.collect();
+        let is_more = due.len() > MOST_HANDOVERS;
+        due.truncate(MOST_HANDOVERS);
+        let mut handing = Vec::new();
+        for (name, patch) in &due {
+            handing.push(deliveries.writer.merge::<SealedSecret>(namespace, name, patch).boxed());
+        }
+        for handed in some_at_a_time(handing).await {
+            match handed {
+                Ok(stored) => deliveries.put_copy(&stored),
                 // The watch tells what has become of it.
                 Err(error) if matches!(error.code(), Some(404 | 409)) => {}
                 Err(error) => self.fail(error.without_words()),
             }
         }
+        // What has failed is tried again after a pause.
+        self.done.is_rest_left |= is_more && self.done.failed.is_none();
     }
 
     fn fail(&mut self, error: ApplyError) {
