@@ -10,7 +10,7 @@ mod plan;
 mod round;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use apolo_api::access::Access;
@@ -85,7 +85,8 @@ impl Deliveries {
             *known.entry(question).or_insert_with(gives)
         });
         self.forget(namespace, &seen);
-        let mut pass = Pass { deliveries: self, namespace, look, done: Delivered::default() };
+        let mut pass =
+            Pass { deliveries: self, namespace, look, done: Delivered::default(), undecided: BTreeSet::new() };
         pass.remove(surplus(&seen, &askers)).await;
         let lacking = (0..).zip(&askers).filter(|(_, asker)| lacks(&seen, asker)).map(|(index, _)| index);
         let turn = self.rounds.turn(namespace, &askers, lacking, look.is_rest);

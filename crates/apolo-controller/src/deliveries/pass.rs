@@ -30,6 +30,8 @@ pub(super) struct Pass<'a> {
     pub(super) namespace: &'a str,
     pub(super) look: Look,
     pub(super) done: Delivered,
+    /// Those of whom it could not be told whether they may: nothing is written for them.
+    pub(super) undecided: BTreeSet<usize>,
 }
 
 impl Pass<'_> {
@@ -41,6 +43,9 @@ impl Pass<'_> {
             let Some(asker) = askers.get(index) else { continue };
             // Of who may not have all, what is there already is kept as its source is.
             let has = |asked: &Asked| self.deliveries.store.copy(self.namespace, &asked.copy).is_some();
+            if self.undecided.contains(&index) {
+                continue;
+            }
             let due = asker.allowed().filter(|asked| allowed.contains(&index) || has(asked));
             wanted.extend(due.map(|asked| (asked.copy.as_str(), asked)));
         }
@@ -76,7 +81,8 @@ impl Pass<'_> {
             }
         }
         let answers = some_at_a_time(asking).await;
-        let (mut undecided, mut doubtful) = (BTreeSet::new(), BTreeSet::new());
+        let mut doubtful = BTreeSet::new();
+        self.undecided.clear();
         for (index, at, answer) in answers {
             match answer {
                 Ok(true) => {}
@@ -89,13 +95,13 @@ impl Pass<'_> {
                     }
                 }
                 Err(error) => {
-                    undecided.insert(index);
+                    self.undecided.insert(index);
                     self.fail(error);
                 }
             }
         }
         let mut allowed = BTreeSet::new();
-        for &index in which.iter().filter(|index| !undecided.contains(index)) {
+        for &index in which.iter().filter(|index| !self.undecided.contains(index)) {
             let Some(asker) = askers.get(index) else { continue };
             if asker.party.mistakes.is_some() || asker.may.contains(&May::No) {
                 if self.look.is_repeated || !doubtful.contains(&index) {
