@@ -17,6 +17,7 @@ use apolo_api::access::Access;
 use apolo_core::requester::Requester;
 use apolo_runtime::review::Reviews;
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::apply::{ApplyError, Writer};
 use crate::copies::SealedSecret;
@@ -50,15 +51,6 @@ pub struct Deliveries {
     pub rounds: Rounds,
 }
 
-/// How a destination is looked at.
-#[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// Only for those who are left.
-    pub is_rest: bool,
-    /// After a look that was in vain.
-    pub is_repeated: bool,
-}
-
 /// What came of looking at a destination.
 #[derive(Debug, Default)]
 pub struct Delivered {
@@ -66,15 +58,15 @@ pub struct Delivered {
     pub lifted: usize,
     /// Whether somebody is left who is to be looked at, after others: see [`Rounds`].
     pub is_rest_left: bool,
-    /// Whether something may be had later that nobody tells of: it is to be looked at again after a pause.
-    pub later: bool,
+    /// When it is to be looked at again, for something may be had that nobody tells of.
+    pub later: Option<Instant>,
     /// The first failure; what did not depend on it was done. It is to be tried again.
     pub failed: Option<ApplyError>,
 }
 
 impl Deliveries {
-    /// Makes of a destination what it should be; of those who lack something, so many.
-    pub async fn reconcile(&self, namespace: &str, look: Look) -> Delivered {
+    /// Makes of a destination what it should be; of those who lack something, so many. `is_rest`: only for those who are left.
+    pub async fn reconcile(&self, namespace: &str, is_rest: bool) -> Delivered {
         let seen = self.store.destination(namespace);
         let now = Timestamp::now();
         // Of thousands of Pods and grants each question is answered once: who asks for the same is often the same.
@@ -85,11 +77,10 @@ impl Deliveries {
             *known.entry(question).or_insert_with(gives)
         });
         self.forget(namespace, &seen);
-        let mut pass =
-            Pass { deliveries: self, namespace, look, done: Delivered::default(), undecided: BTreeSet::new() };
+        let mut pass = Pass { deliveries: self, namespace, done: Delivered::default(), undecided: BTreeSet::new() };
         pass.remove(surplus(&seen, &askers)).await;
         let lacking = (0..).zip(&askers).filter(|(_, asker)| lacks(&seen, asker)).map(|(index, _)| index);
-        let turn = self.rounds.turn(namespace, &askers, lacking, look.is_rest);
+        let turn = self.rounds.turn(namespace, &askers, lacking, is_rest);
         if !turn.is_empty() {
             pass.serve(&mut askers, turn).await;
             // Some may have been refused what the grants, as they were known, allowed.
@@ -97,6 +88,7 @@ impl Deliveries {
         }
         pass.hand_over(&askers).await;
         pass.done.is_rest_left |= self.rounds.is_anybody_left(namespace);
+        pass.done.later = self.rounds.next(namespace);
         pass.done
     }
 }
@@ -106,6 +98,6 @@ impl Deliveries {
     fn put_copy(&self, stored: &SealedSecret) {
         let metadata = kube::Resource::meta(stored);
         let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) else { return };
-        self.store.put_answered_copy(namespace, name, Kept::of(metadata, true));
+        drop(self.store.put_answered_copy(namespace, name, Kept::of(metadata, true)));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::queue::{Job, Queue};
 
@@ -29,11 +30,6 @@ impl<K: Clone + Eq + Hash> Failures<K> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// Whether it has failed since it last went well.
-    pub fn has(&self, key: &K) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
-    }
-
     /// It failed: how often it has in a row now, and how long to wait before it is tried again. Pauses double.
     pub fn count(&self, key: &K) -> (u32, Duration) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,12 +50,61 @@ pub async fn hand_out<K, W>(
     K: Clone + Ord + Hash + fmt::Debug,
     W: Future<Output = ()> + Send + 'static,
 {
+    let mut keys = HashMap::new();
     loop {
-        while running.len() >= width() {
-            running.join_next().await;
+        let has_room = running.len() < width();
+        tokio::select! {
+            Some(ended) = running.join_next_with_id() => {
+                let (id, failure) = match ended {
+                    Ok((id, ())) => (id, None),
+                    Err(failure) => (failure.id(), Some(failure)),
+                };
+                // It would never be looked at again.
+                if let (Some(key), Some(failure)) = (keys.remove(&id), failure) {
+                    // What it says may hold anything.
+                    let panicked = failure.is_panic();
+                    tracing::error!(?key, panicked, "there is a defect: a look ended by itself; it is begun again");
+                    queue.done(&key);
+                    queue.wake_at(key, Instant::now() + PAUSES.1);
+                }
+            }
+            job = queue.take(), if has_room => {
+                let key = job.key.clone();
+                keys.insert(running.spawn(work(job)).id(), key);
+            }
         }
-        let job = queue.take().await;
-        running.spawn(work(job));
-        while running.try_join_next().is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_is_begun_again_after_a_pause_and_holds_up_nothing() {
+        let (queue, looks) = (Arc::new(Queue::default()), Arc::new(AtomicUsize::new(0)));
+        queue.wake("panics");
+        let began = Instant::now();
+        let mut running = JoinSet::new();
+        let work = |job: Job<&'static str>| {
+            let (queue, looks) = (Arc::clone(&queue), Arc::clone(&looks));
+            async move {
+                assert!(looks.fetch_add(1, Relaxed) > 0, "a defect");
+                queue.done(&job.key);
+                looks.fetch_add(10, Relaxed);
+            }
+        };
+        let until = async {
+            while looks.load(Relaxed) < 12 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            () = hand_out(&queue, || 1, &mut running, work) => {}
+            () = until => {}
+        }
+        assert!(began.elapsed() >= PAUSES.1);
     }
 }

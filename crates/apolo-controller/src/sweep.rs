@@ -88,7 +88,7 @@ async fn of_copies(client: &Client, store: &Store, excluded: &[String]) -> Resul
     for PartialObjectMeta { metadata, .. } in listed.items {
         let (Some(namespace), Some(name)) = (&metadata.namespace, &metadata.name) else { continue };
         there.extend(metadata.uid.clone());
-        wrong.extend(store.put_secret(namespace, name, Kept::of(&metadata, true)));
+        wrong.extend(store.put_answered_copy(namespace, name, Kept::of(&metadata, true)));
     }
     for (namespace, name, copy) in store.all_copies() {
         // One that bears no label of ours is not among those that were asked for.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::apply::ApplyError;
 use crate::catalogs::Catalogs;
-use crate::deliveries::{Delivered, Deliveries, Look};
+use crate::deliveries::{Delivered, Deliveries};
 use crate::events::News;
 use crate::grants::{Grants, Outcome};
 use crate::key::GrantKey;
@@ -99,7 +99,8 @@ impl Work {
             match sweep(&self.client, &self.grants.store, &self.excluded).await {
                 Ok(wrong) => {
                     if !wrong.is_empty() && !elected {
-                        tracing::warn!(count = wrong.grants.len(), "the sweep found what the watches had not told");
+                        let (grants, destinations) = (wrong.grants.len(), wrong.destinations.len());
+                        tracing::warn!(grants, destinations, "the sweep found what the watches had not told");
                     }
                     self.queues.wake(wrong);
                 }
@@ -129,8 +130,7 @@ impl Work {
 
     async fn deliver(self: Arc<Self>, job: Job<String>) {
         if self.held.check().is_ok() && self.grants.store.missing().is_empty() {
-            let look = Look { is_rest: job.is_rest, is_repeated: self.delivery_failures.has(&job.key) };
-            let delivered = self.deliveries.reconcile(&job.key, look).await;
+            let delivered = self.deliveries.reconcile(&job.key, job.is_rest).await;
             self.delivered(&job, delivered);
         }
         self.queues.destinations.done(&job.key);
@@ -143,19 +143,18 @@ impl Work {
         if delivered.is_rest_left {
             self.queues.destinations.wake_for_rest(job.key.clone());
         }
-        let pause = match delivered.failed {
-            Some(ApplyError::NotHeld(_)) => return,
+        if let Some(later) = delivered.later {
+            self.queues.destinations.wake_at(job.key.clone(), later.max(Instant::now()));
+        }
+        match delivered.failed {
+            Some(ApplyError::NotHeld(_)) => {}
             Some(error) => {
                 let (count, pause) = self.delivery_failures.count(&job.key);
                 self.metrics.error(error.kind());
                 let (namespace, why) = (&job.key, chain(&error));
                 tracing::warn!(namespace, why, count, ?pause, "not all could be delivered; it is tried again");
-                Some(pause)
+                self.queues.destinations.wake_at(job.key.clone(), Instant::now() + pause);
             }
-            None => delivered.later.then(|| self.delivery_failures.count(&job.key).1),
-        };
-        match pause {
-            Some(pause) => self.queues.destinations.wake_at(job.key.clone(), Instant::now() + pause),
             // What is left may have failed before.
             None if job.is_rest || delivered.is_rest_left => {}
             None => self.delivery_failures.forget(&job.key),

@@ -43,8 +43,11 @@ fn main() -> ExitCode {
             serve(&mut Builder::new_multi_thread(), apolo_webhook::run::run(*args, env!("CARGO_PKG_VERSION")))
         }
         Subcommands::Controller(args) => {
-            // It waits for the API server, and a thread more is an arena more of memory.
-            serve(&mut Builder::new_current_thread(), apolo_controller::run::run(*args, env!("CARGO_PKG_VERSION")))
+            // The lease is renewed, and watched, in this thread; what one destination takes to think of holds up nothing here.
+            serve(
+                Builder::new_multi_thread().worker_threads(2),
+                apolo_controller::run::run(*args, env!("CARGO_PKG_VERSION")),
+            )
         }
         Subcommands::Crds => crds::print(&mut std::io::stdout().lock()),
     };

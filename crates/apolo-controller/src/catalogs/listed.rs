@@ -34,9 +34,18 @@ pub fn listed(listing: &Listing, terms: &Terms, now: Timestamp) -> Option<Secret
     let mut room = Room::new();
     let mut own = own(&secrets, listing.own.iter().filter(in_force));
     own.retain(|entry| room.takes(entry));
+    let mut rooms: HashMap<&str, Room> = HashMap::new();
     let shared = in_turn(&shares).into_iter().take(MOST_ENTRIES).filter_map(|(place, share)| {
-        let entry = room.has(share.least_size()).then(|| share.entry(&terms.cluster_name))?;
-        room.takes(&entry).then_some((place, entry))
+        let least = share.least_size();
+        let of_owner = rooms.get(share.owner);
+        let entry = (room.has(least) && of_owner.is_none_or(|room| room.has(least)))
+            .then(|| share.entry(&terms.cluster_name))?;
+        // One there is of each owner, however large.
+        let has_room = rooms.get_mut(share.owner).is_none_or(|of_owner| of_owner.takes(&entry)) && room.takes(&entry);
+        if has_room && !rooms.contains_key(share.owner) {
+            rooms.insert(share.owner, Room::of_owner(&entry));
+        }
+        has_room.then_some((place, entry))
     });
     let shared: BTreeMap<usize, SharedSecret> = shared.collect();
     let shared: Vec<_> = shared.into_values().collect();

@@ -1,4 +1,4 @@
-//! How often the catalog of a namespace may be written: at once, and then no more than once in so long, and a large one more seldom.
+//! How often the catalog of a namespace may be written: at once, and then no more than once in so long, longer the larger it is.
 //! All large ones together are written no faster than so many bytes a second: one grant of many secrets and subjects, for many
 //! namespaces, makes as many large catalogs, each time that it changes.
 
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 /// How long is waited after a write before the next.
 pub(super) const INTERVAL: Duration = Duration::from_secs(1);
-/// From how many bytes on a catalog is a large one.
-const LARGE: usize = 64 * 1024;
-/// How many bytes of large catalogs are written a second: of one, and of all together.
-const OF_ONE: f64 = 64.0 * 1024.0;
+/// From how many bytes on a catalog is a large one: more than one owner who shares can make it.
+const LARGE: usize = 512 * 1024;
+/// How many bytes a second are written of one catalog, and of all large ones together.
+const OF_ONE: f64 = 16.0 * 1024.0;
 const OF_ALL: f64 = 1024.0 * 1024.0;
 
 /// When each namespace may be written again.
@@ -67,7 +67,7 @@ impl Pace {
 
     /// So many bytes of it have been written, or that was tried.
     pub fn note(&self, namespace: &str, bytes: usize) {
-        let pause = if bytes < LARGE { INTERVAL } else { INTERVAL.max(at_rate(bytes, OF_ONE)) };
+        let pause = INTERVAL.max(at_rate(bytes, OF_ONE));
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         free.namespaces.insert(namespace.to_owned(), Instant::now() + pause);
     }
@@ -103,12 +103,12 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(pace.turn("alice", 1024 * 1024), None);
         pace.note("alice", 1024 * 1024);
-        assert_eq!(pace.free_at("alice"), Some(now + second * 16));
+        assert_eq!(pace.free_at("alice"), Some(now + second * 64));
         // The turn stays the same, however often it is asked for.
         for _ in 0..2 {
             assert_eq!((pace.turn("bob", LARGE), pace.free_at("bob")), (Some(now + second), Some(now + second)));
         }
-        assert_eq!(pace.turn("carol", LARGE), Some(now + second + second / 16));
+        assert_eq!(pace.turn("carol", LARGE), Some(now + second + second / 2));
         assert_eq!(pace.turn("dave", LARGE - 1), None);
         advance(second).await;
         assert_eq!((pace.free_at("bob"), pace.turn("bob", LARGE)), (None, None));

@@ -7,6 +7,10 @@ use serde::Serialize;
 /// Source: etcd's `--max-request-bytes`, 1.5 MiB; what is left is for the metadata.
 pub(super) const MOST_BYTES: usize = 1024 * 1024;
 
+/// How many of them the entries of one owner who shares may have, a thousand of the usual size: nobody makes the catalog of another a
+/// large one alone.
+pub(super) const MOST_BYTES_OF_OWNER: usize = 160 * 1024;
+
 /// What is left of it.
 #[derive(Debug)]
 pub(super) struct Room(usize);
@@ -14,6 +18,11 @@ pub(super) struct Room(usize);
 impl Room {
     pub(super) fn new() -> Self {
         Self(MOST_BYTES)
+    }
+
+    /// What is left to an owner who has this entry.
+    pub(super) fn of_owner(first: &impl Serialize) -> Self {
+        Self(MOST_BYTES_OF_OWNER.saturating_sub(stored_size(first).unwrap_or(MOST_BYTES)))
     }
 
     /// Whether as many bytes as this would fit.

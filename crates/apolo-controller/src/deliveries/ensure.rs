@@ -1,5 +1,7 @@
 //! One copy, made what it should be.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use kube::Resource;
 use serde_json::json;
 
@@ -40,12 +42,13 @@ pub(super) enum Refusal {
 }
 
 impl Deliveries {
-    /// Makes a copy what it should be, owned by those of the askers who may use it.
+    /// Makes a copy what it should be, owned by those of the askers who may use it. Once a quota is used up no copy more is tried.
     pub(super) async fn ensure(
         &self,
         namespace: &str,
         asked: &Asked,
         askers: &[Asker<'_>],
+        is_quota_used_up: &AtomicBool,
     ) -> Result<Ensured, ApplyError> {
         let known = self.store.copy(namespace, &asked.copy);
         if known.as_ref().is_some_and(|copy| copy.source.is_none()) {
@@ -93,6 +96,7 @@ impl Deliveries {
                 Some(refusal) => {
                     tracing::warn!(namespace, secret = asked.copy, why = ?refusal, "a copy is refused");
                     self.metrics.error(error.kind());
+                    is_quota_used_up.fetch_or(refusal == Refusal::Quota, Relaxed);
                     Ok(Ensured::Refused(refusal))
                 }
                 None => Err(error.without_words()),

@@ -1,13 +1,14 @@
 //! One look at a destination: what is done there, in order.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::AtomicBool;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::{StreamExt, stream};
 
 use super::ensure::Ensured;
 use super::plan::{Asker, May, owners};
-use super::{Delivered, Deliveries, Look};
+use super::{Delivered, Deliveries};
 use crate::apply::ApplyError;
 use crate::copies::{SealedSecret, handover};
 use crate::store::{Asked, SharingPod};
@@ -28,7 +29,6 @@ async fn some_at_a_time<T>(each: Vec<BoxFuture<'_, T>>) -> Vec<T> {
 pub(super) struct Pass<'a> {
     pub(super) deliveries: &'a Deliveries,
     pub(super) namespace: &'a str,
-    pub(super) look: Look,
     pub(super) done: Delivered,
     /// Those of whom it could not be told whether they may: nothing is written for them.
     pub(super) undecided: BTreeSet<usize>,
@@ -57,11 +57,17 @@ impl Pass<'_> {
             if asker.party.asked.iter().all(is_there) {
                 served.push(index);
             } else {
+                let of = |asked: &Asked| ensured.get(&asked.copy);
+                let is_vain = |asked: &Asked| matches!(of(asked), Some(Ensured::Conflict | Ensured::Refused(_)));
+                if asker.party.asked.iter().any(is_vain) {
+                    self.deliveries.rounds.in_vain(self.namespace, asker);
+                }
                 self.deliveries.tell_missing(self.namespace, asker, &ensured);
             }
         }
         for index in self.decide(askers, &served).await {
             if let Some(asker) = askers.get(index) {
+                self.deliveries.rounds.served(self.namespace, asker.party);
                 self.lift(asker).await;
             }
         }
@@ -88,7 +94,6 @@ impl Pass<'_> {
                 Ok(true) => {}
                 Ok(false) => {
                     // RBAC may follow the grant in a moment, or the watch be behind.
-                    self.done.later = true;
                     doubtful.insert(index);
                     if let Some(may) = askers.get_mut(index).and_then(|asker| asker.may.get_mut(at)) {
                         *may = May::No;
@@ -104,8 +109,12 @@ impl Pass<'_> {
         for &index in which.iter().filter(|index| !self.undecided.contains(index)) {
             let Some(asker) = askers.get(index) else { continue };
             if asker.party.mistakes.is_some() || asker.may.contains(&May::No) {
-                if self.look.is_repeated || !doubtful.contains(&index) {
+                let is_doubtful = doubtful.contains(&index);
+                if !is_doubtful || deliveries.rounds.was_in_vain(namespace, asker.party) {
                     deliveries.tell_refused(namespace, asker);
+                }
+                if is_doubtful {
+                    deliveries.rounds.in_vain(namespace, asker);
                 }
             } else if asker.may.contains(&May::Missing) {
                 deliveries.tell_missing(namespace, asker, &HashMap::new());
@@ -119,19 +128,20 @@ impl Pass<'_> {
     /// Makes each of these copies what it should be.
     async fn ensure(&mut self, wanted: BTreeMap<&str, &Asked>, askers: &[Asker<'_>]) -> HashMap<String, Ensured> {
         let (deliveries, namespace) = (self.deliveries, self.namespace);
+        // What a quota keeps from one keeps it from all.
+        let is_quota_used_up = &AtomicBool::new(false);
         let mut ensuring = Vec::new();
         for (name, asked) in wanted {
-            let ensure = async move { (name.to_owned(), deliveries.ensure(namespace, asked, askers).await) };
+            let ensure = async move {
+                let ensured = deliveries.ensure(namespace, asked, askers, is_quota_used_up).await;
+                (name.to_owned(), ensured)
+            };
             ensuring.push(ensure.boxed());
         }
         let mut ensured = HashMap::new();
         for (name, result) in some_at_a_time(ensuring).await {
             match result {
-                Ok(it) => {
-                    // Of these nobody tells when they are over.
-                    self.done.later |= matches!(it, Ensured::Conflict | Ensured::Refused(_));
-                    ensured.insert(name, it);
-                }
+                Ok(it) => drop(ensured.insert(name, it)),
                 Err(error) => self.fail(error),
             }
         }
@@ -157,7 +167,7 @@ impl Pass<'_> {
                 Ok(stored) => {
                     // It has gone, or somebody else has changed it: the watch tells.
                     let Some(stored) = stored else {
-                        self.done.later = true;
+                        self.deliveries.rounds.in_vain(self.namespace, asker);
                         continue;
                     };
                     self.done.lifted += 1;

@@ -1,6 +1,7 @@
 //! What is to be done in a destination, from what is known of it. Pure.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -9,7 +10,7 @@ use crate::copies::{MOST_OWNERS, owner};
 use crate::store::{Asked, Destination, KnownCopy, KnownPod, Party};
 
 /// Whether Pods may use something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum May {
     /// No grant gives it, or RBAC does not agree.
     No,
@@ -27,6 +28,8 @@ pub(super) struct Asker<'a> {
     pub(super) pods: Vec<(&'a str, &'a KnownPod)>,
     /// Whether they may use each of what they ask for.
     pub(super) may: Vec<May>,
+    /// Equal while what is known of them, of what they ask for and of their right to it is the same.
+    pub(super) state: u64,
 }
 
 impl<'a> Asker<'a> {
@@ -66,11 +69,25 @@ pub(super) fn askers<'a>(seen: &'a Destination, mut gives: impl FnMut(&'a Party,
             continue;
         }
         pods.sort_by_key(|(name, _)| *name);
-        let may = party.asked.iter().map(|asked| may(party, asked)).collect();
-        askers.push(Asker { party, pods, may });
+        let may: Vec<May> = party.asked.iter().map(|asked| may(party, asked)).collect();
+        let state = state(seen, party, &pods, &may);
+        askers.push(Asker { party, pods, may, state });
     }
     askers.sort_by_key(|asker| asker.party);
     askers
+}
+
+fn state(seen: &Destination, party: &Party, pods: &[(&str, &KnownPod)], may: &[May]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    may.hash(&mut hasher);
+    for asked in &party.asked {
+        seen.sources.get(&asked.source()).map(|source| (&source.uid, source.version)).hash(&mut hasher);
+        seen.copies.get(&asked.copy).map(|copy| (&copy.uid, copy.version)).hash(&mut hasher);
+    }
+    for (_, pod) in pods {
+        (&pod.uid, pod.is_gated, pod.is_leaving).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// The copies, by name and UID, that nobody uses who may, or that are not what they should be.

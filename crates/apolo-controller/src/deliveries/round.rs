@@ -1,18 +1,44 @@
-//! Who is still to be looked at in each destination. One look has room for so many questions: so what is withdrawn meanwhile never
-//! waits behind thousands of them, and nor do other destinations.
+//! Who is still to be looked at in each destination, and who has been in vain. One look has room for so many questions: so what is
+//! withdrawn meanwhile never waits behind thousands of them, and nor do other destinations. Who is looked at in vain again and again waits,
+//! longer each time, so that nothing is asked without end for whom nothing changes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::plan::Asker;
 use crate::store::Party;
 
 /// With so many questions a look is full.
 const MOST_QUESTIONS: usize = 256;
+/// How often one is looked at in vain, whenever something changes, before he waits.
+const MOST_IN_VAIN: u32 = 3;
+/// How long it takes until one is looked at again though nothing changes: the first time, and at most. It doubles.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(64));
 
-/// Those who are left, by destination, in the order in which it is their turn.
+/// Those who are left, and those who were looked at in vain, by destination.
 #[derive(Debug, Default)]
-pub struct Rounds(Mutex<HashMap<String, Vec<Arc<Party>>>>);
+pub struct Rounds(Mutex<HashMap<String, Round>>);
+
+#[derive(Debug, Default)]
+struct Round {
+    /// In the order in which it is their turn.
+    left: Vec<Arc<Party>>,
+    vain: HashMap<Arc<Party>, Vain>,
+}
+
+/// Of one who was looked at in vain.
+#[derive(Clone, Copy, Debug)]
+struct Vain {
+    /// How often in a row, while it was so.
+    count: u32,
+    /// When he is to be looked at again.
+    until: Instant,
+    /// [`Asker::state`], as it was.
+    state: u64,
+}
 
 impl Rounds {
     /// Whose turn it is of those who lack something: first those who were left before, and in a look at the rest nobody else. Those for
@@ -25,10 +51,23 @@ impl Rounds {
         is_rest: bool,
     ) -> Vec<usize> {
         let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = rounds.remove(namespace).unwrap_or_default();
+        let Round { left, mut vain } = rounds.remove(namespace).unwrap_or_default();
+        let now = Instant::now();
+        let lacking: Vec<usize> = lacking.collect();
+        if !vain.is_empty() {
+            let lack: HashSet<&Party> =
+                lacking.iter().filter_map(|index| Some(askers.get(*index)?.party.as_ref())).collect();
+            vain.retain(|party, _| lack.contains(party.as_ref()));
+        }
+        let waits = |asker: &Asker<'_>| {
+            let vain = vain.get(asker.party).filter(|vain| vain.count > MOST_IN_VAIN && vain.until > now);
+            vain.is_some_and(|vain| vain.state == asker.state)
+        };
         let places: HashMap<&Party, usize> = left.iter().map(AsRef::as_ref).zip(0..).collect();
-        let place = |index: usize| askers.get(index).and_then(|asker| places.get(asker.party.as_ref())).copied();
-        let placed = lacking.map(|index| (place(index).unwrap_or(usize::MAX), index));
+        let placed = lacking.into_iter().filter_map(|index| {
+            let asker = askers.get(index).filter(|asker| !waits(asker))?;
+            Some((places.get(asker.party.as_ref()).copied().unwrap_or(usize::MAX), index))
+        });
         let mut turn: Vec<(usize, usize)> = placed.filter(|(place, _)| !is_rest || *place != usize::MAX).collect();
         turn.sort_unstable();
         let mut turn: Vec<usize> = turn.into_iter().map(|(_, index)| index).collect();
@@ -41,8 +80,8 @@ impl Rounds {
         let rest = turn.split_off(room.count());
         let left: Vec<Arc<Party>> =
             rest.into_iter().filter_map(|index| Some(Arc::clone(askers.get(index)?.party))).collect();
-        if !left.is_empty() {
-            rounds.insert(namespace.to_owned(), left);
+        if !left.is_empty() || !vain.is_empty() {
+            rounds.insert(namespace.to_owned(), Round { left, vain });
         }
         turn
     }
@@ -50,12 +89,43 @@ impl Rounds {
     /// One of whom not all was done is left, after all others.
     pub(super) fn leave(&self, namespace: &str, party: &Arc<Party>) {
         let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rounds.entry(namespace.to_owned()).or_default().push(Arc::clone(party));
+        rounds.entry(namespace.to_owned()).or_default().left.push(Arc::clone(party));
     }
 
     /// Whether there are such.
     pub(super) fn is_anybody_left(&self, namespace: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(namespace)
+        let rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rounds.get(namespace).is_some_and(|round| !round.left.is_empty())
+    }
+
+    /// One was looked at in vain, and nobody may tell when that would be otherwise.
+    pub(super) fn in_vain(&self, namespace: &str, asker: &Asker<'_>) {
+        let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let vain = &mut rounds.entry(namespace.to_owned()).or_default().vain;
+        let before = vain.get(asker.party).filter(|vain| vain.state == asker.state).map_or(0, |vain| vain.count);
+        let (first, longest) = PAUSES;
+        let until = Instant::now() + first.saturating_mul(1 << before.min(16)).min(longest);
+        vain.insert(Arc::clone(asker.party), Vain { count: before.saturating_add(1), until, state: asker.state });
+    }
+
+    /// One has what he lacked.
+    pub(super) fn served(&self, namespace: &str, party: &Arc<Party>) {
+        let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(round) = rounds.get_mut(namespace) {
+            round.vain.remove(party);
+        }
+    }
+
+    /// Whether one was looked at in vain before.
+    pub(super) fn was_in_vain(&self, namespace: &str, party: &Arc<Party>) -> bool {
+        let rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rounds.get(namespace).is_some_and(|round| round.vain.contains_key(party))
+    }
+
+    /// When the next who was looked at in vain is to be looked at again.
+    pub(super) fn next(&self, namespace: &str) -> Option<Instant> {
+        let rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rounds.get(namespace)?.vain.values().map(|vain| vain.until).min()
     }
 }
 
@@ -90,7 +160,7 @@ mod tests {
     }
 
     fn askers(parties: &[Arc<Party>], may: May) -> Vec<Asker<'_>> {
-        parties.iter().map(|party| Asker { party, pods: Vec::new(), may: vec![may; EACH] }).collect()
+        parties.iter().map(|party| Asker { party, pods: Vec::new(), may: vec![may; EACH], state: 0 }).collect()
     }
 
     #[test]
@@ -115,5 +185,33 @@ mod tests {
         let rounds = Rounds::default();
         let askers = askers(&parties, May::No);
         assert_eq!(rounds.turn("bob", &askers, 0..askers.len(), false).len(), 2 * MOST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_looked_at_in_vain_again_and_again_waits_unless_something_changes() {
+        let parties = parties(2);
+        let (rounds, mut askers) = (Rounds::default(), askers(&parties, May::Yes));
+        let turn = |askers: &[Asker<'_>]| rounds.turn("bob", askers, 0..2, false);
+        for count in 0..=MOST_IN_VAIN {
+            assert_eq!(turn(&askers), [0, 1], "{count}");
+            rounds.in_vain("bob", &askers[0]);
+            assert_eq!(rounds.next("bob"), Some(Instant::now() + PAUSES.0 * (1 << count)));
+        }
+        assert_eq!(turn(&askers), [1]);
+        askers[0].state = 1;
+        assert_eq!(turn(&askers), [0, 1]);
+        askers[0].state = 0;
+        tokio::time::advance(PAUSES.0 * (1 << MOST_IN_VAIN)).await;
+        assert_eq!(turn(&askers), [0, 1]);
+        for _ in 0..40 {
+            rounds.in_vain("bob", &askers[0]);
+        }
+        assert_eq!(rounds.next("bob"), Some(Instant::now() + PAUSES.1));
+        rounds.served("bob", &parties[0]);
+        assert!(turn(&askers) == [0, 1] && rounds.next("bob").is_none());
+        // Who lacks nothing any more is forgotten.
+        rounds.in_vain("bob", &askers[0]);
+        assert_eq!(rounds.turn("bob", &askers, 1..2, false), [1]);
+        assert!(rounds.0.lock().unwrap().is_empty());
     }
 }

@@ -20,12 +20,10 @@ impl Store {
     }
 
     /// A copy as the API server answered a write of it: news only of one that has not gone meanwhile, which the watch tells.
-    pub fn put_answered_copy(&self, namespace: &str, name: &str, kept: Kept) {
-        let Kept::Copy(copy) = kept else { return };
+    pub fn put_answered_copy(&self, namespace: &str, name: &str, kept: Kept) -> Woken {
+        let Kept::Copy(copy) = kept else { return Woken::default() };
         let mut state = self.lock();
-        if !state.gone.has(&copy.uid) {
-            state.put_copy(namespace, name, copy);
-        }
+        if state.gone.has(&copy.uid) { Woken::default() } else { state.put_copy(namespace, name, copy) }
     }
 
     /// A Secret has gone; a later one of its name stays.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::room::{MOST_BYTES, stored_size};
+use super::super::room::{MOST_BYTES, MOST_BYTES_OF_OWNER, stored_size};
 use super::*;
 use apolo_api::access::Access;
 use apolo_api::grant::SecretGrant;
@@ -197,14 +197,18 @@ fn what_would_be_too_much_to_store_is_left_out_and_own_secrets_come_first() {
     let subjects: Vec<Value> =
         (0..100).map(|number| json!({"kind": "User", "name": format!("{number:03}{}", "&".repeat(509))})).collect();
     let many: Vec<String> = (0..64).map(|number| format!("s{number:02}")).collect();
-    let big = seen("alice", "big", &json!({"secrets": many, "subjects": subjects}));
-    let listing = Listing { shared: vec![big, seen("zoe", "small", &json!({}))], ..own_of(secrets) };
+    let fields = json!({"secrets": many, "subjects": subjects});
+    let bigs = (0..8).map(|number| seen(&format!("alice-{number}"), "big", &fields));
+    let listing = Listing { shared: bigs.chain([seen("zoe", "small", &json!({}))]).collect(), ..own_of(secrets) };
     let status = list(&listing).unwrap();
     assert_eq!(status.own.len(), 1000);
+    // Each is more than all entries of one owner may have together, so each owner has one.
+    let of_one: Vec<_> = status.shared.iter().filter(|it| it.uri.contains("/alice-0/")).collect();
+    assert!(of_one.len() == 1 && stored_size(of_one[0]) > Some(MOST_BYTES_OF_OWNER));
     let size = stored_size(&status).unwrap();
     assert!(size <= MOST_BYTES + 100 && size > MOST_BYTES / 2, "{size}");
     assert_eq!(status.shared.last().unwrap().uri, "secret://default/zoe/one");
-    assert_eq!(status.truncated, Some(65 - i64::try_from(status.shared.len()).unwrap()));
+    assert_eq!(status.truncated, Some(8 * 64 + 1 - i64::try_from(status.shared.len()).unwrap()));
 }
 
 proptest! {
@@ -265,7 +269,7 @@ fn owners_who_share_many_leave_room_for_others() {
     let names = |count: usize| (0..count).map(|number| format!("k{number:04}")).collect::<Vec<_>>();
     let many = |owner: &str, grants: usize| -> Vec<SeenGrant> {
         let of = |number: usize| {
-            let fields = json!({"secrets": names(60), "subjects": [{"kind": "User", "name": "b".repeat(200)}]});
+            let fields = json!({"secrets": names(60), "subjects": [{"kind": "User", "name": "bob"}]});
             seen(owner, &format!("{owner}-{number:03}"), &fields)
         };
         (0..grants).map(of).collect()
