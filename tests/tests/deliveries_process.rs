@@ -16,12 +16,14 @@ use apolo_tests::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    authorization::v1::SubjectAccessReview,
     core::v1::{Pod, Secret},
     events::v1::Event,
+    rbac::v1::{ClusterRole, PolicyRule},
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -90,6 +92,54 @@ async fn without_the_controller_kubernetes_itself_takes_a_copy_away_with_its_pod
                     controller.stop().await?;
                     scene.bobs.delete_pod("pod").await?;
                     scene.bobs.copies_hold(&[]).await?;
+                    Ok(())
+                })
+                .await
+        })
+        .await
+}
+
+#[tokio::test]
+async fn while_it_cannot_be_asked_who_may_no_copy_gets_a_new_value() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let _webhook = cluster.install().await?;
+    let controller = cluster.start_controller("controller", &[]).await?;
+    cluster
+        .with_namespace(async |alice| {
+            cluster
+                .with_namespace(async |bobs| {
+                    let scene = Scene::new(alice, bobs).await?;
+                    scene.share("one", &[KEY]).await?;
+                    scene.delivered("pod").await?;
+                    let rights: Api<ClusterRole> = Api::all(scene.bobs.client.clone());
+                    let role = format!("{RELEASE}-controller");
+                    let before = rights.get(&role).await?;
+                    let asks = |rule: &PolicyRule| {
+                        rule.resources.iter().flatten().any(|resource| resource == "subjectaccessreviews")
+                    };
+                    let without: Vec<_> = before.rules.iter().flatten().filter(|rule| !asks(rule)).collect();
+                    ensure!(Some(without.len()) < before.rules.as_ref().map(Vec::len), "it has no right to ask");
+                    let params = PatchParams::default();
+                    rights.patch(&role, &params, &Patch::Merge(json!({"rules": without}))).await?;
+                    let asks: Api<SubjectAccessReview> =
+                        Api::all(scene.bobs.service_account(RELEASE, ACCOUNT).await?);
+                    let question: SubjectAccessReview = serde_json::from_value(json!({"spec": {"user": "bob",
+                        "resourceAttributes": {"verb": "use", "resource": "secrets", "namespace": scene.alice.name}}}))?;
+                    eventually("it may not ask", async || match asks.create(&PostParams::default(), &question).await {
+                        Err(kube::Error::Api(status)) if status.code == 403 => Ok(()),
+                        other => Err(format!("{other:?}")),
+                    })
+                    .await?;
+                    scene.alice.rotate(KEY, KEY, "rotated").await?;
+                    let failed = "apolo_controller_errors_total{kind=\"review\"}";
+                    eventually("it has asked in vain, twice", async || match controller.metric(failed).await {
+                        Ok(Some(2.0..)) => Ok(()),
+                        other => Err(format!("{other:?}")),
+                    })
+                    .await?;
+                    scene.bobs.copies_hold(&["hunter2"]).await?;
+                    rights.patch(&role, &params, &Patch::Merge(json!({"rules": before.rules}))).await?;
+                    scene.bobs.copies_hold(&["rotated"]).await?;
                     Ok(())
                 })
                 .await
