@@ -70,11 +70,14 @@ impl Deliveries {
         let seen = self.store.destination(namespace);
         let now = Timestamp::now();
         // Of thousands of Pods and grants each question is answered once: who asks for the same is often the same.
-        let mut known: HashMap<(&str, &str, &[Requester]), bool> = HashMap::new();
+        let mut known: HashMap<(&str, &str, &[Requester]), Option<u64>> = HashMap::new();
         let mut askers = askers(&seen, |party, asked| {
             let question = (asked.owner.as_str(), asked.key.as_str(), party.identities.as_slice());
-            let gives = || !self.store.granting(asked, namespace, &party.identities, self.max_access, now).is_empty();
-            *known.entry(question).or_insert_with(gives)
+            let rights = || {
+                let granting = self.store.granting(asked, namespace, &party.identities, self.max_access, now);
+                (!granting.is_empty()).then(|| self.store.rights(&granting))
+            };
+            *known.entry(question).or_insert_with(rights)
         });
         self.forget(namespace, &seen);
         let mut pass = Pass { deliveries: self, namespace, done: Delivered::default(), undecided: BTreeSet::new() };

@@ -317,7 +317,7 @@ impl Known {
         }
     }
 
-    fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         owned::version(self.metadata())
     }
 

@@ -10,7 +10,7 @@ use crate::copies::{MOST_OWNERS, owner};
 use crate::store::{Asked, Destination, KnownCopy, KnownPod, Party};
 
 /// Whether Pods may use something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum May {
     /// No grant gives it, or RBAC does not agree.
     No,
@@ -54,13 +54,12 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// Those who ask in a destination, and whether they may by what is known; `gives` tells it of the grants.
-pub(super) fn askers<'a>(seen: &'a Destination, mut gives: impl FnMut(&'a Party, &'a Asked) -> bool) -> Vec<Asker<'a>> {
-    let mut may = |party: &'a Party, asked: &'a Asked| match gives(party, asked) {
-        true if seen.sources.contains_key(&asked.source()) => May::Yes,
-        true => May::Missing,
-        false => May::No,
-    };
+/// Those who ask in a destination, and whether they may by what is known. `rights` tells what grants give it, if any does: equal while
+/// that is as it was.
+pub(super) fn askers<'a>(
+    seen: &'a Destination,
+    mut rights: impl FnMut(&'a Party, &'a Asked) -> Option<u64>,
+) -> Vec<Asker<'a>> {
     let mut askers: Vec<Asker<'a>> = Vec::new();
     for (party, pods) in &seen.parties {
         let live = pods.iter().filter(|(_, pod)| !pod.is_finished).map(|(name, pod)| (name.as_str(), pod));
@@ -69,17 +68,22 @@ pub(super) fn askers<'a>(seen: &'a Destination, mut gives: impl FnMut(&'a Party,
             continue;
         }
         pods.sort_by_key(|(name, _)| *name);
-        let may: Vec<May> = party.asked.iter().map(|asked| may(party, asked)).collect();
-        let state = state(seen, party, &pods, &may);
+        let rights: Vec<Option<u64>> = party.asked.iter().map(|asked| rights(party, asked)).collect();
+        let may = party.asked.iter().zip(&rights).map(|(asked, rights)| match rights {
+            Some(_) if seen.sources.contains_key(&asked.source()) => May::Yes,
+            Some(_) => May::Missing,
+            None => May::No,
+        });
+        let (may, state) = (may.collect(), state(seen, party, &pods, &rights));
         askers.push(Asker { party, pods, may, state });
     }
     askers.sort_by_key(|asker| asker.party);
     askers
 }
 
-fn state(seen: &Destination, party: &Party, pods: &[(&str, &KnownPod)], may: &[May]) -> u64 {
+fn state(seen: &Destination, party: &Party, pods: &[(&str, &KnownPod)], rights: &[Option<u64>]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    may.hash(&mut hasher);
+    rights.hash(&mut hasher);
     for asked in &party.asked {
         seen.sources.get(&asked.source()).map(|source| (&source.uid, source.version)).hash(&mut hasher);
         seen.copies.get(&asked.copy).map(|copy| (&copy.uid, copy.version)).hash(&mut hasher);
@@ -191,6 +195,10 @@ mod tests {
         seen
     }
 
+    fn askers<'a>(seen: &'a Destination, gives: impl Fn(&Party, &Asked) -> bool) -> Vec<Asker<'a>> {
+        super::askers(seen, |party, asked| gives(party, asked).then_some(0))
+    }
+
     fn names(surplus: Vec<(String, String)>) -> Vec<String> {
         surplus.into_iter().map(|(_, uid)| uid).collect()
     }
@@ -231,6 +239,28 @@ mod tests {
         assert_eq!(with(&|copy| copy.is_opaque = false), (1, true));
         assert_eq!(with(&|copy| copy.source_version = 4), (0, true));
         assert_eq!(with(&|copy| copy.source_uid = "t".into()), (0, true));
+    }
+
+    #[test]
+    fn the_state_of_an_asker_is_another_when_its_rights_its_pods_a_source_or_a_copy_are() {
+        let bob = party("bob", &["a"]);
+        let seen = |pods: &[&str], copies: Vec<(String, KnownCopy)>| {
+            destination(pods.iter().map(|uid| pod(uid, &bob)).collect(), copies)
+        };
+        let state = |seen: &Destination, rights: Option<u64>| super::askers(seen, |_, _| rights)[0].state;
+        let before = state(&seen(&["1"], vec![]), Some(1));
+        assert_eq!(state(&seen(&["1"], vec![]), Some(1)), before);
+        let mut rotated = seen(&["1"], vec![]);
+        rotated.sources.insert(asked("a").source(), source(6));
+        for (seen, rights) in [
+            (seen(&["1"], vec![]), Some(2)),
+            (seen(&["1"], vec![]), None),
+            (seen(&["1", "2"], vec![]), Some(1)),
+            (seen(&["1"], vec![copy("a", &[])]), Some(1)),
+            (rotated, Some(1)),
+        ] {
+            assert_ne!(state(&seen, rights), before);
+        }
     }
 
     #[test]

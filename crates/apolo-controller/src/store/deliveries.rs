@@ -1,6 +1,7 @@
 //! What is known of the Pods that use shared secrets, and of what is delivered to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use apolo_api::access::Access;
@@ -142,6 +143,19 @@ impl Store {
             }
         }
         found
+    }
+
+    /// Equal while what these grants give is the same, and written as it was.
+    #[must_use]
+    pub fn rights(&self, granting: &[Granting]) -> u64 {
+        let state = self.lock();
+        let mut hasher = DefaultHasher::new();
+        for Granting { grant: GrantKey { namespace, name }, to } in granting {
+            let of_namespace = state.namespaces.get(namespace);
+            let versions = of_namespace.map(|known| (known.grant(name).map(Known::version), known.versions(name)));
+            (namespace, name, &to.name, versions).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// The grants that a grant came from, and that these came from, as far as they are known.

@@ -164,6 +164,11 @@ impl Namespace {
         }
     }
 
+    /// The versions of the Role and the RoleBinding of a grant, as far as they are there.
+    pub(super) fn versions(&self, grant: &str) -> [Option<u64>; 2] {
+        [&self.roles, &self.bindings].map(|owned| owned.get(grant).map(|owned| owned.version))
+    }
+
     /// The grants that name the Secret of this name.
     pub(super) fn naming(&self, secret: &str) -> impl Iterator<Item = &str> {
         self.by_secret.get(secret).into_iter().flatten().map(String::as_str)
