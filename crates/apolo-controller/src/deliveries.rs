@@ -80,10 +80,12 @@ impl Deliveries {
             *known.entry(question).or_insert_with(rights)
         });
         self.forget(namespace, &seen);
+        let began = Instant::now();
+        self.rounds.remember(namespace, &mut askers, began);
         let mut pass = Pass { deliveries: self, namespace, done: Delivered::default(), undecided: BTreeSet::new() };
         pass.remove(surplus(&seen, &askers)).await;
         let lacking = (0..).zip(&askers).filter(|(_, asker)| lacks(&seen, asker)).map(|(index, _)| index);
-        let turn = self.rounds.turn(namespace, &askers, lacking, is_rest);
+        let turn = self.rounds.turn(namespace, &askers, lacking, is_rest, began);
         if !turn.is_empty() {
             pass.serve(&mut askers, turn).await;
             // Some may have been refused what the grants, as they were known, allowed.

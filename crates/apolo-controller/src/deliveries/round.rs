@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::plan::Asker;
+use super::plan::{Asker, May};
 use crate::store::Party;
 
 /// With so many questions a look is full.
@@ -30,7 +30,7 @@ struct Round {
 }
 
 /// Of one who was looked at in vain.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Vain {
     /// How often in a row, while it was so.
     count: u32,
@@ -38,10 +38,33 @@ struct Vain {
     until: Instant,
     /// [`Asker::state`], as it was.
     state: u64,
+    /// The places of what he was refused.
+    refused: Vec<usize>,
+}
+
+impl Vain {
+    /// Whether he is not looked at now.
+    fn waits(&self, asker: &Asker<'_>, now: Instant) -> bool {
+        self.count > MOST_IN_VAIN && self.until > now && self.state == asker.state
+    }
 }
 
 impl Rounds {
-    /// Whose turn it is of those who lack something: first those who were left before, and in a look at the rest nobody else. Those for
+    /// What those who wait at `now` were refused they may not use, whatever the grants say: no copy stays for them.
+    pub(super) fn remember(&self, namespace: &str, askers: &mut [Asker<'_>], now: Instant) {
+        let rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(round) = rounds.get(namespace).filter(|round| !round.vain.is_empty()) else { return };
+        for asker in askers {
+            let Some(vain) = round.vain.get(asker.party).filter(|vain| vain.waits(asker, now)) else { continue };
+            for place in &vain.refused {
+                if let Some(may) = asker.may.get_mut(*place) {
+                    *may = May::No;
+                }
+            }
+        }
+    }
+
+    /// Whose turn it is at `now` of those who lack something: first those who were left before, and in a look at the rest nobody else. Those for
     /// whom there is no room are left.
     pub(super) fn turn(
         &self,
@@ -49,20 +72,17 @@ impl Rounds {
         askers: &[Asker<'_>],
         lacking: impl Iterator<Item = usize>,
         is_rest: bool,
+        now: Instant,
     ) -> Vec<usize> {
         let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Round { left, mut vain } = rounds.remove(namespace).unwrap_or_default();
-        let now = Instant::now();
         let lacking: Vec<usize> = lacking.collect();
         if !vain.is_empty() {
             let lack: HashSet<&Party> =
                 lacking.iter().filter_map(|index| Some(askers.get(*index)?.party.as_ref())).collect();
             vain.retain(|party, _| lack.contains(party.as_ref()));
         }
-        let waits = |asker: &Asker<'_>| {
-            let vain = vain.get(asker.party).filter(|vain| vain.count > MOST_IN_VAIN && vain.until > now);
-            vain.is_some_and(|vain| vain.state == asker.state)
-        };
+        let waits = |asker: &Asker<'_>| vain.get(asker.party).is_some_and(|vain| vain.waits(asker, now));
         let places: HashMap<&Party, usize> = left.iter().map(AsRef::as_ref).zip(0..).collect();
         let placed = lacking.into_iter().filter_map(|index| {
             let asker = askers.get(index).filter(|asker| !waits(asker))?;
@@ -105,7 +125,10 @@ impl Rounds {
         let before = vain.get(asker.party).filter(|vain| vain.state == asker.state).map_or(0, |vain| vain.count);
         let (first, longest) = PAUSES;
         let until = Instant::now() + first.saturating_mul(1 << before.min(16)).min(longest);
-        vain.insert(Arc::clone(asker.party), Vain { count: before.saturating_add(1), until, state: asker.state });
+        let is_refused = |(place, may): (usize, &May)| (*may == May::No).then_some(place);
+        let refused = asker.may.iter().enumerate().filter_map(is_refused).collect();
+        let now = Vain { count: before.saturating_add(1), until, state: asker.state, refused };
+        vain.insert(Arc::clone(asker.party), now);
     }
 
     /// One has what he lacked.
@@ -133,7 +156,6 @@ impl Rounds {
 #[allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::deliveries::plan::May;
     use crate::store::Asked;
     use apolo_core::subject::Subject;
 
@@ -167,7 +189,7 @@ mod tests {
     fn each_has_its_turn_also_while_all_begin_to_lack_something_again() {
         let parties = parties(3 * MOST);
         let (rounds, askers) = (Rounds::default(), askers(&parties, May::Yes));
-        let turn = |is_rest| rounds.turn("bob", &askers, 0..askers.len(), is_rest);
+        let turn = |is_rest| rounds.turn("bob", &askers, 0..askers.len(), is_rest, Instant::now());
         let (first, second, third) = (0..MOST, MOST..2 * MOST, 2 * MOST..3 * MOST);
         assert!(turn(false).into_iter().eq(first.clone()) && rounds.is_anybody_left("bob"));
         assert!(turn(true).into_iter().eq(second.clone()));
@@ -184,14 +206,14 @@ mod tests {
         let parties = parties(2 * MOST);
         let rounds = Rounds::default();
         let askers = askers(&parties, May::No);
-        assert_eq!(rounds.turn("bob", &askers, 0..askers.len(), false).len(), 2 * MOST);
+        assert_eq!(rounds.turn("bob", &askers, 0..askers.len(), false, Instant::now()).len(), 2 * MOST);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_is_looked_at_in_vain_again_and_again_waits_unless_something_changes() {
         let parties = parties(2);
         let (rounds, mut askers) = (Rounds::default(), askers(&parties, May::Yes));
-        let turn = |askers: &[Asker<'_>]| rounds.turn("bob", askers, 0..2, false);
+        let turn = |askers: &[Asker<'_>]| rounds.turn("bob", askers, 0..2, false, Instant::now());
         for count in 0..=MOST_IN_VAIN {
             assert_eq!(turn(&askers), [0, 1], "{count}");
             rounds.in_vain("bob", &askers[0]);
@@ -211,7 +233,27 @@ mod tests {
         assert!(turn(&askers) == [0, 1] && rounds.next("bob").is_none());
         // Who lacks nothing any more is forgotten.
         rounds.in_vain("bob", &askers[0]);
-        assert_eq!(rounds.turn("bob", &askers, 1..2, false), [1]);
+        assert_eq!(rounds.turn("bob", &askers, 1..2, false, Instant::now()), [1]);
         assert!(rounds.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn for_who_waits_no_copy_stays_of_what_he_was_refused() {
+        let parties = parties(1);
+        let (rounds, mut refused) = (Rounds::default(), askers(&parties, May::Yes));
+        refused[0].may[3] = May::No;
+        let seen = |now| {
+            let mut askers = askers(&parties, May::Yes);
+            rounds.remember("bob", &mut askers, now);
+            askers[0].allowed().count()
+        };
+        for _ in 0..MOST_IN_VAIN {
+            rounds.in_vain("bob", &refused[0]);
+            // He is asked about again.
+            assert_eq!(seen(Instant::now()), EACH);
+        }
+        rounds.in_vain("bob", &refused[0]);
+        assert_eq!(seen(Instant::now()), EACH - 1);
+        assert_eq!(seen(rounds.next("bob").unwrap()), EACH);
     }
 }
