@@ -1,9 +1,10 @@
 //! A proxy between a controller and the API server: it knows each request that writes, and can hold one back for good.
 //!
 //! It takes TLS from the controller and speaks TLS to the API server; what is no write passes as it comes, answers and watches
-//! as streams. A write is passed on whole, and answered whether or not who sent it still lives. It can also make trouble: see
-//! [`Trouble`].
+//! as streams. A write is passed on whole, and answered whether or not who sent it still lives. It can also make trouble (see
+//! [`Trouble`]), and hush watches.
 
+mod hush;
 mod plan;
 mod trouble;
 mod write;
@@ -41,7 +42,10 @@ use rustls::{
 };
 use tokio::{task::JoinHandle, time::sleep};
 
-use self::plan::{Pass, Plan};
+use self::{
+    hush::Hush,
+    plan::{Pass, Plan},
+};
 
 pub use plan::{Stop, When};
 pub use trouble::Trouble;
@@ -72,6 +76,7 @@ struct Serving {
 struct Site {
     api_server: Client,
     plan: Plan,
+    hush: Hush,
 }
 
 /// Why there is no proxy.
@@ -119,7 +124,8 @@ impl Proxy {
 
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let address = listener.local_addr()?;
-        let site = Arc::new(Site { api_server: control_plane.nobody().await?, plan: Plan::default() });
+        let site =
+            Arc::new(Site { api_server: control_plane.nobody().await?, plan: Plan::default(), hush: Hush::default() });
         let proxy = Self { url: format!("https://{address}"), address, tls, site, serving: Mutex::default() };
         proxy.serve(listener)?;
         Ok(proxy)
@@ -211,7 +217,9 @@ async fn pass(State(site): State<Arc<Site>>, request: Request) -> Response {
         None => {}
     }
     let Some(about) = About::of(&parts.method, parts.uri.path(), &body) else {
-        return forward(&site.api_server, parts, body.to_vec()).await;
+        let is_watch = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
+        let answer = forward(&site.api_server, parts, body.to_vec()).await;
+        return if is_watch { answer.map(|body| site.hush.over(body)) } else { answer };
     };
     let index = match site.plan.arrives(about) {
         Pass::Held => return std::future::pending().await,

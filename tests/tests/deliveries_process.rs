@@ -11,6 +11,7 @@ use apolo_tests::{
     delivered::{KEY, Scene},
     eventually::eventually,
     objects,
+    proxy::Proxy,
     webhook::RELEASE,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -29,6 +30,38 @@ use serde_json::json;
 
 /// A value, nowhere else.
 const PLANTED: &str = "hunter2-planted-for-bob";
+
+#[tokio::test]
+async fn what_the_watches_do_not_tell_is_found() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let _webhook = cluster.install().await?;
+    let mut first = cluster.start_controller("controller", &[]).await?;
+    let mut body = async |alice, bobs| {
+        let scene = Scene::new(alice, bobs).await?;
+        scene.share("kept", &[KEY]).await?;
+        scene.share("withdrawn", &["db"]).await?;
+        let copies = [("stays", KEY), ("ends", "db#user"), ("loses", "db#password")];
+        for (name, key) in copies {
+            scene.create(&objects::pod(name, &scene.template(&[key]))).await?;
+            scene.bobs.is_lifted(name).await?;
+        }
+        scene.bobs.copies_hold(&["alice", "hunter2", "swordfish"]).await?;
+        let proxy = Proxy::start(&cluster).await?;
+        let second = cluster.start_controller_behind(&proxy, "second", &[]).await?;
+
+        proxy.hush();
+        first.stop().await?;
+        second.leads().await?;
+        // Asked for while the grants are as the webhook knows them.
+        scene.create(&objects::pod("comes", &scene.template(&[KEY]))).await?;
+        scene.bobs.finish("ends").await?;
+        scene.withdraw("withdrawn").await?;
+        scene.alice.rotate(KEY, KEY, "rotated").await?;
+        scene.bobs.is_lifted("comes").await?;
+        Ok(scene.bobs.copies_hold(&["rotated"]).await?)
+    };
+    cluster.with_namespace(async |alice| cluster.with_namespace(async |bobs| body(alice, bobs).await).await).await
+}
 
 #[tokio::test]
 async fn what_ended_while_the_controller_was_away_is_taken_away_and_nothing_else_is_written() -> anyhow::Result<()> {

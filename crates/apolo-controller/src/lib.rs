@@ -3,7 +3,7 @@
 //! In the order in which the data goes: [`watch`] (what the API server tells) to [`store`] (what is known), [`desired`] (pure: what
 //! should be), [`apply`] (writes, only while [`leader`] holds the lease) and [`grants`], which takes these
 //! steps for one grant; [`deliveries`] does the same for what is delivered to a namespace ([`copies`]), and [`catalogs`] for its
-//! catalog; [`work`] takes them for all that is in the [`queue`], and [`sweep`] finds what the watches did not tell.
+//! catalog; [`work`] takes them for all that is in the [`queue`]. What the watches did not tell is found by [`sweep`] and [`inventory`].
 //! Beside it [`excess`], [`events`], [`metrics`] and [`run`].
 //!
 //! Of Secrets it knows the metadata only. A value goes through it, sealed, when a copy is written ([`copies::Sealed`]).
@@ -16,13 +16,16 @@ pub mod desired;
 pub mod events;
 pub mod excess;
 pub mod grants;
+pub mod inventory;
 pub mod key;
 pub mod lane;
 pub mod leader;
+mod listed;
 pub mod metrics;
 pub mod owned;
 pub mod queue;
 pub mod run;
+mod select;
 pub mod store;
 pub mod sweep;
 pub mod watch;

@@ -31,7 +31,7 @@ use crate::leader::{Candidate, Held};
 use crate::metrics::ControllerMetrics;
 use crate::queue::Queues;
 use crate::store::{Reader, Store};
-use crate::watch::Watches;
+use crate::watch::{Restarts, Watches};
 use crate::work::Work;
 
 /// How often it is counted how things stand.
@@ -104,6 +104,7 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     let shared = Shared {
         store: Arc::clone(&store),
         queues: Arc::default(),
+        restarts: Arc::default(),
         reader: Reader { cluster_name: args.cluster_name.clone(), table },
         terms: Terms { cluster_name: args.cluster_name, max_access: args.max_access },
         writer: Writer::new(fenced, held.clone(), counts.clone()),
@@ -147,6 +148,7 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
 struct Shared {
     store: Arc<Store>,
     queues: Arc<Queues>,
+    restarts: Arc<Restarts>,
     reader: Reader,
     terms: Terms,
     /// Reads.
@@ -172,6 +174,7 @@ impl Shared {
             deliveries: self.deliveries(),
             catalogs: Arc::new(self.catalogs()),
             queues: Arc::clone(&self.queues),
+            restarts: Arc::clone(&self.restarts),
             held: self.held.clone(),
             metrics: self.counts.clone(),
             client: self.client.clone(),
@@ -216,6 +219,7 @@ impl Shared {
             queues: Arc::clone(&self.queues),
             reader: self.reader.clone(),
             metrics: self.counts.clone(),
+            restarts: Arc::clone(&self.restarts),
             excluded: self.excluded.clone(),
         }
     }

@@ -12,6 +12,7 @@ mod namespace;
 mod pod;
 mod secret;
 mod secrets;
+mod told;
 mod woken;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -7,50 +7,18 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Client;
 use kube::Resource;
-use kube::api::{ListParams, Request};
+use kube::api::Request;
 use kube::core::PartialObjectMeta;
-use serde::{Deserialize, Deserializer};
 
 use crate::apply::Object;
 use crate::key::GrantKey;
+use crate::listed::{Listed, Metadata};
 use crate::owned::Owned;
+use crate::select::{Selected, list_params};
 use crate::store::{Kept, Kind, Store, Woken};
 
-/// A list, as much of it as is needed: all of them at once, with their managedFields, would be most of the memory of the process.
-#[derive(Deserialize)]
-struct Listed {
-    metadata: Metadata,
-    #[serde(deserialize_with = "or_none")]
-    items: Vec<Item>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    metadata: Metadata,
-}
-
-/// The API server may write a list of nothing as `null`.
-fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(items: D) -> Result<Vec<T>, D::Error> {
-    Option::deserialize(items).map(Option::unwrap_or_default)
-}
-
-/// Of a list, or of an object.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    namespace: String,
-    name: String,
-    uid: String,
-    resource_version: String,
-    labels: BTreeMap<String, String>,
-}
-
 impl Metadata {
-    fn version(&self) -> u64 {
-        self.resource_version.parse().unwrap_or(0)
-    }
-
-    /// What is kept of it; what it gives is not known.
+    /// What is kept of a Role or RoleBinding; what it gives is not known.
     fn owned(mut self) -> Option<(GrantKey, Owned)> {
         let key = GrantKey::of_role(&self.namespace, &self.name)?;
         let (version, grant_uid) = (self.version(), self.labels.remove(GRANT_UID).unwrap_or_default());
@@ -70,18 +38,10 @@ pub async fn sweep(client: &Client, store: &Store, excluded: &[String]) -> Resul
 }
 
 async fn of_copies(client: &Client, store: &Store, excluded: &[String]) -> Result<Woken, kube::Error> {
-    #[derive(Deserialize)]
-    struct Listed {
-        metadata: Metadata,
-        #[serde(deserialize_with = "or_none")]
-        items: Vec<PartialObjectMeta<Secret>>,
-    }
-    let namespaces = excluded.iter().map(|it| format!("metadata.namespace!={it}"));
-    let fields: Vec<String> = namespaces.chain(["type=Opaque".to_owned()]).collect();
-    let params = ListParams::default().match_any().labels(DELIVERY).fields(&fields.join(","));
+    let params = list_params(&Selected::outside(excluded).opaque_secrets).match_any().labels(DELIVERY);
     let request =
         Request::new(Secret::url_path(&(), None)).list_metadata(&params).map_err(kube::Error::BuildRequest)?;
-    let listed: Listed = client.request(request).await?;
+    let listed: Listed<PartialObjectMeta<Secret>> = client.request(request).await?;
     let as_of = listed.metadata.version();
     let mut wrong = Woken::default();
     let mut there = HashSet::new();
@@ -105,9 +65,8 @@ async fn of_kind<K: Object>(
     kind: Kind,
     excluded: &[String],
 ) -> Result<Woken, kube::Error> {
-    let fields: Vec<String> = excluded.iter().map(|it| format!("metadata.namespace!={it}")).collect();
     // From version 0: as the API server remembers it, which is as it was a moment ago.
-    let params = ListParams::default().match_any().labels(GRANT_UID).fields(&fields.join(","));
+    let params = list_params(&Selected::outside(excluded).owned).match_any();
     let request = Request::new(K::url_path(&(), None)).list_metadata(&params).map_err(kube::Error::BuildRequest)?;
     let listed: Listed = client.request(request).await?;
     let as_of = listed.metadata.version();
@@ -124,16 +83,4 @@ async fn of_kind<K: Object>(
         wrong.extend(store.put_owned(kind, &key, owned));
     }
     Ok(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_of_nothing_is_read() {
-        let answer = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"379"},"items":null}"#;
-        let listed: Listed = serde_json::from_str(answer).unwrap();
-        assert!(listed.items.is_empty() && listed.metadata.version() == 379);
-    }
 }

@@ -2,12 +2,13 @@
 
 mod catalogs;
 
+use std::collections::HashMap;
 use std::fmt::Debug;
+use std::future::pending;
 use std::sync::Arc;
 
-use apolo_api::catalog::{NAME, SecretCatalog};
+use apolo_api::catalog::SecretCatalog;
 use apolo_api::grant::SecretGrant;
-use apolo_core::names::{GRANT_UID, SHARED};
 use apolo_runtime::watch::{self, News};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -15,20 +16,16 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::Config;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use strum::VariantArray;
+use tokio::sync::Notify;
 
 use crate::apply::Object;
 use crate::key::GrantKey;
 use crate::metrics::ControllerMetrics;
 use crate::owned::{Content, Owned};
 use crate::queue::Queues;
-use crate::store::{Kept, Kind, Known, KnownPod, Reader, SharingPod, Store, Woken};
-
-/// Types of Secrets that do not exist for us.
-pub(crate) const NOT_OURS: [&str; 3] =
-    ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
-
-/// How many catalogs are listed at once: one may have a MiB.
-const CATALOGS: u32 = 50;
+use crate::select::Selected;
+use crate::store::{Kept, Kind, Known, KnownPod, Reader, SharingPod, Source, Store, Woken};
 
 /// What is watched, and who is told.
 #[derive(Clone)]
@@ -43,8 +40,35 @@ pub struct Watches {
     pub reader: Reader,
     /// What is counted.
     pub metrics: ControllerMetrics,
+    /// Which of them are to be begun again.
+    pub restarts: Arc<Restarts>,
     /// Namespaces that do not exist for us.
     pub excluded: Vec<String>,
+}
+
+/// Which watches are to be begun again, from a list.
+#[derive(Debug)]
+pub struct Restarts(HashMap<Source, Notify>);
+
+impl Default for Restarts {
+    fn default() -> Self {
+        Self(Source::VARIANTS.iter().map(|source| (*source, Notify::new())).collect())
+    }
+}
+
+impl Restarts {
+    /// The watch of these is to be begun again.
+    pub fn begin_again(&self, source: Source) {
+        self.0.get(&source).inspect(|restart| restart.notify_one());
+    }
+
+    /// Returns when it is.
+    async fn of(&self, source: Source) {
+        match self.0.get(&source) {
+            Some(restart) => restart.notified().await,
+            None => pending().await,
+        }
+    }
 }
 
 /// What a kind's news do to the store.
@@ -61,66 +85,65 @@ trait Keep<K> {
 impl Watches {
     /// Watches for as long as it is polled.
     pub async fn run(self) {
-        let fields = |names: &str| self.excluded.iter().map(|it| format!("{names}!={it}")).collect::<Vec<_>>();
-        let namespaces = fields("metadata.namespace");
-        let in_namespaces = Config::default().fields(&namespaces.join(","));
-        let of_types = |types: Vec<String>| {
-            let fields: Vec<String> = namespaces.iter().cloned().chain(types).collect();
-            Config::default().fields(&fields.join(","))
-        };
-        let opaque = of_types(vec!["type=Opaque".to_owned()]);
-        let others = NOT_OURS.into_iter().chain(["Opaque"]).map(|it| format!("type!={it}"));
-        let catalogs = namespaces.iter().cloned().chain([format!("metadata.name={NAME}")]).collect::<Vec<_>>();
-        let catalogs = Config::default().fields(&catalogs.join(",")).page_size(CATALOGS);
-        let not_excluded = Config::default().fields(&fields("metadata.name").join(","));
-        let ours = in_namespaces.clone().labels(GRANT_UID);
-        let sharing = in_namespaces.clone().labels(&format!("{SHARED}=true"));
+        let Selected { grants, owned, opaque_secrets, other_secrets, pods, catalogs, namespaces } =
+            Selected::outside(&self.excluded);
         let store = &self.store;
         let (roles, bindings) = (OfKind { store, kind: Kind::Role }, OfKind { store, kind: Kind::RoleBinding });
         let secrets = |are_opaque| OfType { store, are_opaque };
-        let pods = Pods { store, reader: &self.reader };
-        let (opaque_secrets, other_secrets) = (secrets(true), secrets(false));
+        let of_pods = Pods { store, reader: &self.reader };
+        let (opaque, others) = (secrets(true), secrets(false));
         tokio::join!(
-            self.follow::<DeserializeGuard<SecretGrant>, _>(in_namespaces, store.as_ref()),
-            self.follow::<Role, _>(ours.clone(), &roles),
-            self.follow::<RoleBinding, _>(ours, &bindings),
-            self.follow::<PartialObjectMeta<Secret>, _>(opaque, &opaque_secrets),
-            self.follow::<PartialObjectMeta<Secret>, _>(of_types(others.collect()), &other_secrets),
-            self.follow::<SharingPod, _>(sharing, &pods),
-            self.follow::<DeserializeGuard<SecretCatalog>, _>(catalogs, store.as_ref()),
-            self.follow::<PartialObjectMeta<Namespace>, _>(not_excluded, store.as_ref()),
+            self.follow::<DeserializeGuard<SecretGrant>, _>(Source::SecretGrants, grants, store.as_ref()),
+            self.follow::<Role, _>(Source::Roles, owned.clone(), &roles),
+            self.follow::<RoleBinding, _>(Source::RoleBindings, owned, &bindings),
+            self.follow::<PartialObjectMeta<Secret>, _>(Source::OpaqueSecrets, opaque_secrets, &opaque),
+            self.follow::<PartialObjectMeta<Secret>, _>(Source::OtherSecrets, other_secrets, &others),
+            self.follow::<SharingPod, _>(Source::Pods, pods, &of_pods),
+            self.follow::<DeserializeGuard<SecretCatalog>, _>(Source::SecretCatalogs, catalogs, store.as_ref()),
+            self.follow::<PartialObjectMeta<Namespace>, _>(Source::Namespaces, namespaces, store.as_ref()),
         );
     }
 
-    async fn follow<K, S>(&self, config: Config, keep: &S)
+    async fn follow<K, S>(&self, source: Source, config: Config, keep: &S)
     where
         S: Keep<K>,
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        watch::follow(
-            Api::<K>::all(self.client.clone()),
-            config,
-            |object| keep.kept(object),
-            |news| {
-                let woken = match news {
-                    News::Put(kept) => keep.put(kept),
-                    News::Removed(object) => keep.remove(&object),
-                    News::All(all) => {
-                        let mut woken = self.store.everything();
-                        keep.replace(all);
-                        woken.extend(self.store.everything());
-                        woken
-                    }
-                    News::Broke(error) => {
-                        self.metrics.error("watch");
-                        tracing::warn!(why = %error, kind = %K::kind(&()), "a watch broke; it is begun again");
-                        return;
-                    }
-                };
-                self.queues.wake(woken);
-            },
-        )
-        .await;
+        loop {
+            let watching = watch::follow(
+                Api::<K>::all(self.client.clone()),
+                config.clone(),
+                |object| keep.kept(object),
+                |news| self.tell(news, keep),
+            );
+            tokio::select! {
+                () = watching => {}
+                () = self.restarts.of(source) => {}
+            }
+        }
+    }
+
+    fn tell<K, S>(&self, news: News<K, S::Kept>, keep: &S)
+    where
+        S: Keep<K>,
+        K: Resource<DynamicType = ()>,
+    {
+        let woken = match news {
+            News::Put(kept) => keep.put(kept),
+            News::Removed(object) => keep.remove(&object),
+            News::All(all) => {
+                let mut woken = self.store.everything();
+                keep.replace(all);
+                woken.extend(self.store.everything());
+                woken
+            }
+            News::Broke(error) => {
+                self.metrics.error("watch");
+                tracing::warn!(why = %error, kind = %K::kind(&()), "a watch broke; it is begun again");
+                return;
+            }
+        };
+        self.queues.wake(woken);
     }
 }
 

@@ -8,13 +8,14 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::apply::ApplyError;
 use crate::catalogs::Catalogs;
 use crate::deliveries::{Delivered, Deliveries};
 use crate::events::News;
 use crate::grants::{Grants, Outcome};
+use crate::inventory;
 use crate::key::GrantKey;
 use crate::lane::{Failures, hand_out};
 use crate::leader::Held;
@@ -22,6 +23,7 @@ use crate::metrics::ControllerMetrics;
 use crate::queue::{Job, Queues};
 use crate::store::Known;
 use crate::sweep::sweep;
+use crate::watch::Restarts;
 
 /// How many grants, or destinations, are worked on at once: more make it hardly faster, and each of them much slower.
 const WIDTH: usize = 16;
@@ -29,6 +31,9 @@ const WIDTH: usize = 16;
 const WIDTH_BEHIND: usize = 32;
 /// How often all that bears our label is looked for.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How often all is counted that decides about that; and how long after an election, when there is other work.
+const INVENTORY: Duration = Duration::from_secs(300);
+const INVENTORY_OF_THE_ELECTED: Duration = Duration::from_secs(10);
 /// How long work in flight may take when the process is to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -42,11 +47,13 @@ pub struct Work {
     pub catalogs: Arc<Catalogs>,
     /// What is due.
     pub queues: Arc<Queues>,
+    /// Which watches are to be begun again.
+    pub restarts: Arc<Restarts>,
     /// Whether anything may be done.
     pub held: Held,
     /// What is counted.
     pub metrics: ControllerMetrics,
-    /// For the sweep.
+    /// For the sweep and the inventory.
     pub client: Client,
     /// Namespaces that do not exist for us.
     pub excluded: Vec<String>,
@@ -59,7 +66,8 @@ pub struct Work {
 impl Work {
     /// Works until it is asked to stop, and what was begun has ended.
     pub async fn run(self: Arc<Self>, terms: watch::Receiver<u64>, stop: impl Future<Output = ()>) {
-        let sweeps = Arc::clone(&self).sweep(terms);
+        let sweeps = Arc::clone(&self).sweep(terms.clone());
+        let inventories = self.count(terms);
         let (mut granting, mut delivering, mut listing) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let queues = &self.queues;
         let grants = hand_out(&queues.grants, || self.width(), &mut granting, |job| Arc::clone(&self).work(job));
@@ -70,6 +78,7 @@ impl Work {
             () = destinations => {}
             () = self.catalogs.hand_out(&mut listing) => {}
             () = sweeps => {}
+            () = inventories => {}
             () = stop => {}
         }
         let ended = async {
@@ -117,6 +126,37 @@ impl Work {
                 all.catalogs.clear();
             }
             self.queues.wake(all);
+        }
+    }
+
+    /// After each election, and every so often: whether the watches tell all.
+    async fn count(&self, mut terms: watch::Receiver<u64>) {
+        let mut pause = INVENTORY;
+        loop {
+            tokio::select! {
+                changed = terms.changed(), if terms.has_changed().is_ok() => {
+                    drop(changed);
+                    pause = INVENTORY_OF_THE_ELECTED;
+                    continue;
+                }
+                () = sleep(pause) => pause = INVENTORY,
+            }
+            if self.held.check().is_err() || !self.grants.store.missing().is_empty() {
+                continue;
+            }
+            match inventory::missed(&self.client, &self.grants.store, &self.excluded).await {
+                Ok(missed) => {
+                    for source in missed {
+                        self.metrics.error("watch");
+                        tracing::warn!(%source, "a watch has not told all; it is begun again");
+                        self.restarts.begin_again(source);
+                    }
+                }
+                Err(error) => {
+                    self.metrics.error("inventory");
+                    tracing::warn!(why = %error, "the inventory failed; it is taken again");
+                }
+            }
         }
     }
 

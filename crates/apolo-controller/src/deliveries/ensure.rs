@@ -9,8 +9,8 @@ use super::Deliveries;
 use super::plan::{Asker, owners};
 use crate::apply::ApplyError;
 use crate::copies::{SealedSecret, renewal};
+use crate::select::NOT_OURS;
 use crate::store::{Asked, Kept};
-use crate::watch::NOT_OURS;
 
 /// What came of ensuring a copy.
 #[derive(Debug, PartialEq, Eq)]
