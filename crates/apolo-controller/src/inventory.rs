@@ -129,3 +129,44 @@ impl Counted {
         Ok(is_there)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Kept, KnownSecret};
+
+    fn secret(uid: &str, version: u64) -> Kept {
+        Kept::Secret(KnownSecret { uid: uid.into(), version, is_opaque: true, ..KnownSecret::default() })
+    }
+
+    fn suspect(name: &str, uid: &str, version: Option<u64>) -> Suspect {
+        Suspect { namespace: "alice".into(), name: name.into(), uid: uid.into(), version }
+    }
+
+    #[test]
+    fn a_watch_has_not_told_what_it_knows_older_or_not_or_as_still_there() {
+        let store = Store::default();
+        store.put_secret("alice", "a", secret("1", 5));
+        let [.., secrets, _] = counted(&[]);
+        let is_untold = |name, uid, version| secrets.is_untold(&store, &suspect(name, uid, version));
+        assert!(!is_untold("a", "1", Some(5)) && !is_untold("a", "1", Some(4)));
+        assert!(is_untold("a", "1", Some(6)) && is_untold("a", "2", Some(6)) && is_untold("b", "3", Some(1)));
+        assert!(is_untold("a", "1", None));
+        assert!(!is_untold("a", "2", None) && !is_untold("b", "3", None));
+    }
+
+    #[test]
+    fn what_a_list_has_not_is_gone_unless_it_is_newer_than_the_list() {
+        let store = Store::default();
+        store.put_secret("alice", "a", secret("1", 5));
+        store.put_secret("alice", "b", secret("2", 7));
+        let gone = |listed: &[&str], as_of| {
+            let listed = listed.iter().map(|&uid| uid.to_owned()).collect();
+            let gone = store.told_but_not_listed(Source::OpaqueSecrets, &listed, as_of);
+            gone.into_iter().map(|(_, name, _)| name).collect::<Vec<_>>()
+        };
+        assert!(gone(&["1", "2"], 9).is_empty());
+        assert_eq!(gone(&["2"], 9), ["a"]);
+        assert_eq!(gone(&[], 6), ["a"]);
+    }
+}
