@@ -13,15 +13,15 @@ pub fn bytes(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected a number of bytes, such as 500Ki or 7Mi".to_owned())
 }
 
-/// Duration of `250ms`, `10s`, `2m` or `1h`.
+/// Duration of `250ms`, `10s`, `2m`, `1h` or `90d`.
 ///
 /// # Errors
 /// In words, if the text is something else or does not fit.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
     scaled(text, &units)
         .map(Duration::from_millis)
-        .ok_or_else(|| "expected a duration, such as 250ms, 10s or 2m".to_owned())
+        .ok_or_else(|| "expected a duration, such as 250ms, 10s, 2m or 90d".to_owned())
 }
 
 /// The number before the first unit that ends `text`, times that unit.
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn reads_durations() {
-        let table = [("250ms", 250), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000)];
+        let table = [("250ms", 250), ("10s", 10_000), ("2m", 120_000), ("1h", 3_600_000), ("90d", 7_776_000_000)];
         for (text, millis) in table {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
