@@ -21,6 +21,7 @@ use crate::timestamp::Timestamp;
 mod files;
 mod metrics;
 mod pair;
+mod trust;
 
 pub use metrics::CertificateMetrics;
 pub use pair::CertificateError;
@@ -84,6 +85,16 @@ impl Certificate {
             Some(end) if end <= now => Err(format!("the certificate from {path} ended at {}", Timestamp::new(end))),
             Some(_) => Ok(()),
         }
+    }
+
+    /// Whether a client that trusts the authorities in `bundle` (PEM), and no others, and reaches this server by the name `host`,
+    /// believes the certificate in use at `now`.
+    ///
+    /// # Errors
+    /// In words, why not.
+    pub fn trusted_by(&self, bundle: &[u8], host: &str, now: SystemTime) -> Result<(), String> {
+        let pair = self.current.0.load_full().ok_or("there is no certificate in use")?;
+        trust::trusts(bundle, host, &pair.certified, &self.provider, now)
     }
 
     /// A TLS configuration that always answers with the certificate in use: TLS 1.2 and 1.3 by ring, HTTP/2 and

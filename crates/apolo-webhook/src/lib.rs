@@ -1,7 +1,8 @@
 //! The admission webhook: AdmissionReviews in, verdicts out, over HTTPS.
 //!
 //! In the order in which the data goes: [`admission`] (bytes to a request, an answer to bytes) and [`pods`], [`workloads`] and
-//! [`grants`] (what is decided, by the grants that are [`known`] and by asking); [`catalogs`] (for warnings); beside them [`record`] (one line and one count a decision) and [`run`].
+//! [`grants`] (what is decided, by the grants that are [`known`] and by asking); [`catalogs`] (for warnings); beside them [`trusted`] (whether
+//! the API server believes us), [`record`] (one line and one count a decision) and [`run`].
 //!
 //! It has no right to read a Secret and no type that could hold a value.
 
@@ -13,6 +14,7 @@ pub mod pods;
 pub mod record;
 pub mod run;
 mod shared;
+pub mod trusted;
 mod unknown;
 pub mod workloads;
 

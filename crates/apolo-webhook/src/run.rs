@@ -19,11 +19,13 @@ use apolo_runtime::telemetry::metrics::Metrics;
 use apolo_runtime::telemetry::probes::{self, ProbesAddress};
 use apolo_runtime::workloads::table;
 use clap::Args;
+use kube::Client;
 use tokio::net::TcpListener;
 
 use crate::catalogs::Catalogs;
 use crate::known::Known;
 use crate::record::Decisions;
+use crate::trusted::Trusted;
 use crate::{PATHS, Webhook, router};
 
 /// The account of Kueue, which starts suspended Jobs, in its default installation.
@@ -53,6 +55,11 @@ pub struct WebhookArgs {
     /// annotations that are not ours) without becoming who launched them.
     #[arg(long, env = "APOLO_NEUTRAL_EDITORS", value_delimiter = ',', default_value = KUEUE, value_name = "USER")]
     pub neutral_editors: Vec<String>,
+
+    /// Name of both webhook configurations. If given, this webhook is ready only while each caBundle there makes the API server
+    /// believe the certificate that it serves.
+    #[arg(long, env = "APOLO_WEBHOOK_NAME", value_name = "NAME")]
+    pub webhook_name: Option<String>,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
@@ -101,6 +108,12 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     let readiness = Readiness::new();
     let told = Arc::clone(&known);
     readiness.require(move || if told.is_complete() { Ok(()) } else { Err("not told yet: grants".to_owned()) });
+    let trusted = args.webhook_name.map(|name| Arc::new(Trusted::new(name)));
+    if let Some(trusted) = &trusted {
+        let (trusted, certificate) = (Arc::clone(trusted), certificate.clone());
+        readiness
+            .require(move || trusted.check(|bundle, host| certificate.trusted_by(bundle, host, SystemTime::now())));
+    }
     let listener = bind(args.bind_address)?;
     let probes = bind(args.probes.metrics_bind_address)?;
     tracing::info!(
@@ -120,11 +133,19 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     tokio::select! {
         served = server.run(shutdown) => served.context("serving the webhook")?,
         () = known.watch(client.clone()) => {}
-        () = catalogs.watch(client) => {}
+        () = catalogs.watch(client.clone()) => {}
+        () = watch(trusted, client) => {}
         probed = probes::serve(probes, Arc::new(metrics), readiness) => probed.context("serving probes")?,
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn watch(trusted: Option<Arc<Trusted>>, client: Client) {
+    match trusted {
+        Some(trusted) => trusted.watch(client).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
