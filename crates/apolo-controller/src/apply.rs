@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use apolo_core::names::{DELIVERY_GATE, FIELD_MANAGER};
 use apolo_runtime::review::ReviewError;
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -186,6 +186,56 @@ impl Writer {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let api = self.api_of(&object);
         answer("apply", &shown(&object), api.patch(&object.name_any(), &params, &Patch::Apply(&object))).await
+    }
+
+    /// Makes fields of the object of this UID, which is in no namespace, what `fields` says, by server-side apply under a manager of
+    /// their own, so that whoever applies the rest of it does not conflict.
+    ///
+    /// # Errors
+    /// See [`ApplyError`]; with code 409 if there is another in its place, or none.
+    pub async fn own<K>(&self, name: &str, uid: &str, manager: &str, fields: &Value) -> Result<K, ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + DeserializeOwned + Clone + Debug,
+    {
+        self.held.check()?;
+        self.metrics.write("apply", K::kind(&()));
+        let mut object = fields.clone();
+        if let Some(object) = object.as_object_mut() {
+            object.insert("apiVersion".into(), K::api_version(&()).into());
+            object.insert("kind".into(), K::kind(&()).into());
+            object.insert("metadata".into(), json!({"name": name, "uid": uid}));
+        }
+        let api: Api<K> = Api::all(self.client.clone());
+        let params = PatchParams::apply(manager).force();
+        let what = format!("{} {name}", K::kind(&()));
+        answer("apply", &what, api.patch(name, &params, &Patch::Apply(&object))).await
+    }
+
+    /// Changes an object that is in no namespace by a merge patch (RFC 7386), which names the version that it is about.
+    ///
+    /// # Errors
+    /// See [`ApplyError`]; with code 409 if it is another by now.
+    pub async fn merge_of_cluster<K>(&self, name: &str, manager: &str, patch: &Value) -> Result<K, ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + DeserializeOwned + Clone + Debug,
+    {
+        self.held.check()?;
+        self.metrics.write("patch", K::kind(&()));
+        let api: Api<K> = Api::all(self.client.clone());
+        let params = PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
+        answer("patch", &format!("{} {name}", K::kind(&())), api.patch(name, &params, &Patch::Merge(patch))).await
+    }
+
+    /// Reads an object that is in no namespace as it is now.
+    ///
+    /// # Errors
+    /// See [`ApplyError`].
+    pub async fn read_of_cluster<K>(&self, name: &str) -> Result<Option<K>, ApplyError>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + DeserializeOwned + Clone + Debug,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        answer("read", &format!("{} {name}", K::kind(&())), api.get_opt(name)).await
     }
 
     /// Changes an object by a merge patch (RFC 7386), which names the UID that it is about.

@@ -25,6 +25,7 @@ const LONGEST_NAME: usize = 253 - 1 - 16;
 /// What was done when it happened.
 const GRANT: &str = "Grant";
 const DELIVER: &str = "Deliver";
+const CERTIFY: &str = "Certify";
 /// What did what is told of.
 const CONTROLLER: &str = "apolo-secrets";
 
@@ -54,6 +55,12 @@ impl News {
     #[must_use]
     pub fn failure(about: ObjectReference, reason: &str, note: String) -> Self {
         Self { about, action: GRANT, reason: reason.into(), note: cut(note), warns: true }
+    }
+
+    /// That a certificate was made.
+    #[must_use]
+    pub fn certificate(about: ObjectReference, reason: &str, note: String, warns: bool) -> Self {
+        Self { about, action: CERTIFY, reason: reason.into(), note: cut(note), warns }
     }
 
     /// What becomes of what a Pod asks for.

@@ -22,6 +22,7 @@ use tokio::time::interval;
 
 use crate::apply::Writer;
 use crate::catalogs::{Catalogs, Pace};
+use crate::certificates::{Certificates, CertificatesArgs, Mode};
 use crate::deliveries::{Deliveries, Rounds};
 use crate::desired::Terms;
 use crate::events::Events;
@@ -68,6 +69,10 @@ pub struct ControllerArgs {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
+    pub certificates: CertificatesArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
     pub probes: ProbesAddress,
 }
 
@@ -95,19 +100,25 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
 
     let store = Arc::new(Store::default());
     let excluded = vec![KUBE_SYSTEM.to_owned(), args.own_namespace.clone()];
-    let lease_namespace = args.lease_namespace.unwrap_or(args.own_namespace);
+    let lease_namespace = args.lease_namespace.unwrap_or_else(|| args.own_namespace.clone());
     let mut candidate = Candidate::new(client.clone(), &lease_namespace, &args.lease_name, identity.clone());
     let held = candidate.held();
     let holds = held.clone();
     let fenced = fenced_client(Arc::new(move || holds.check().is_ok())).await?;
     let (events, telling) = Events::new(fenced.clone(), identity, held.clone(), counts.clone());
+    let writer = Writer::new(fenced, held.clone(), counts.clone());
+    let certificates = (args.certificates.mode == Mode::Builtin).then(|| {
+        let parts = (writer.clone(), held.clone(), events.clone(), counts.clone());
+        Arc::new(Certificates::new(&args.certificates, &args.own_namespace, parts))
+    });
     let shared = Shared {
+        certificates: certificates.clone(),
         store: Arc::clone(&store),
         queues: Arc::default(),
         restarts: Arc::default(),
         reader: Reader { cluster_name: args.cluster_name.clone(), table },
         terms: Terms { cluster_name: args.cluster_name, max_access: args.max_access },
-        writer: Writer::new(fenced, held.clone(), counts.clone()),
+        writer,
         client,
         events,
         held,
@@ -135,6 +146,7 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
         () = work.run(terms, stop) => {}
         () = candidate.stand() => {}
         () = watches.run() => {}
+        () = watch(certificates, shared.client.clone()) => {}
         () = telling => {}
         () = counting => {}
         probed = probes::serve(probes, Arc::new(metrics), readiness.clone()) => probed.context("serving probes")?,
@@ -144,8 +156,17 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Watches what certificates depend on, where they are made here.
+async fn watch(certificates: Option<Arc<Certificates>>, client: Client) {
+    match certificates {
+        Some(certificates) => certificates.watch(client).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What the parts share.
 struct Shared {
+    certificates: Option<Arc<Certificates>>,
     store: Arc<Store>,
     queues: Arc<Queues>,
     restarts: Arc<Restarts>,
@@ -173,6 +194,7 @@ impl Shared {
             grants,
             deliveries: self.deliveries(),
             catalogs: Arc::new(self.catalogs()),
+            certificates: self.certificates.clone(),
             queues: Arc::clone(&self.queues),
             restarts: Arc::clone(&self.restarts),
             held: self.held.clone(),

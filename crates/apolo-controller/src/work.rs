@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::apply::ApplyError;
 use crate::catalogs::Catalogs;
+use crate::certificates::{Certificates, Pause};
 use crate::deliveries::{Delivered, Deliveries};
 use crate::events::News;
 use crate::grants::{Grants, Outcome};
@@ -45,6 +46,8 @@ pub struct Work {
     pub deliveries: Deliveries,
     /// And with each catalog.
     pub catalogs: Arc<Catalogs>,
+    /// The webhook's certificates, where they are made here.
+    pub certificates: Option<Arc<Certificates>>,
     /// What is due.
     pub queues: Arc<Queues>,
     /// Which watches are to be begun again.
@@ -69,6 +72,7 @@ impl Work {
         let sweeps = Arc::clone(&self).sweep(terms.clone());
         let inventories = self.count(terms);
         let (mut granting, mut delivering, mut listing) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        let mut certifying = JoinSet::new();
         let queues = &self.queues;
         let grants = hand_out(&queues.grants, || self.width(), &mut granting, |job| Arc::clone(&self).work(job));
         let destinations =
@@ -77,6 +81,7 @@ impl Work {
             () = grants => {}
             () = destinations => {}
             () = self.catalogs.hand_out(&mut listing) => {}
+            () = certify(self.certificates.as_ref(), &mut certifying) => {}
             () = sweeps => {}
             () = inventories => {}
             () = stop => {}
@@ -85,6 +90,7 @@ impl Work {
             while granting.join_next().await.is_some() {}
             while delivering.join_next().await.is_some() {}
             while listing.join_next().await.is_some() {}
+            while certifying.join_next().await.is_some() {}
         };
         let _in_time = timeout(GRACE, ended).await;
     }
@@ -247,6 +253,13 @@ impl Work {
             self.grants.events.tell(News::failure(about, "GrantFailed", why));
         }
         self.queues.grants.wake_at(key.clone(), Instant::now() + pause);
+    }
+}
+
+async fn certify(certificates: Option<&Arc<Certificates>>, running: &mut JoinSet<Pause>) {
+    match certificates {
+        Some(certificates) => certificates.keep(running).await,
+        None => std::future::pending().await,
     }
 }
 

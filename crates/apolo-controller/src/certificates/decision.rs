@@ -1,0 +1,210 @@
+//! What is to be done next about certificates, from what there is and the time. Pure.
+//!
+//! The order keeps every admission alive: a new authority is in caBundle, beside the old one, before a certificate that it has signed is
+//! served; and the old one stays there until the last certificate that it has signed has ended.
+
+use std::time::{Duration, SystemTime};
+
+use super::bundle::{Bundle, Which};
+use super::certificate::Certificate;
+use super::issue::AUTHORITY;
+use super::terms::Terms;
+
+/// How long nothing is looked at when nothing is told: what a watch has missed is found then.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// What is in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found<T> {
+    /// There is no such Secret.
+    Missing,
+    /// It cannot be used, and why.
+    Unusable(&'static str),
+    /// What it holds.
+    There(T),
+}
+
+/// What the Secret of the authority holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// That of the one before it.
+    pub previous: Option<Certificate>,
+}
+
+/// What there is.
+#[derive(Debug)]
+pub struct Seen {
+    /// The authority.
+    pub authority: Found<Authority>,
+    /// The serving certificate.
+    pub serving: Found<Certificate>,
+    /// The caBundles of the webhook configurations that are there.
+    pub bundles: Vec<Bundle>,
+    /// For how long the authority has been in all of them, as far as is known.
+    pub heard: Option<Duration>,
+}
+
+/// What is to be done next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A new authority is to be made.
+    Authority {
+        /// The one before it, whose certificates may still be served.
+        previous: Option<Certificate>,
+        /// Why.
+        why: &'static str,
+    },
+    /// This is to stand in each caBundle of a webhook configuration.
+    Trust {
+        /// Of which.
+        which: Which,
+        /// The text, PEM.
+        bundle: String,
+    },
+    /// What we own of a webhook configuration is to be owned no more.
+    Disown(Which),
+    /// A new serving certificate is to be signed.
+    Serving {
+        /// Why.
+        why: &'static str,
+    },
+    /// Nothing, until then.
+    Wait(SystemTime),
+}
+
+/// Why something is made where nothing was wrong.
+pub const FIRST: &str = "there is none";
+/// The same.
+pub const RENEWED: &str = "the one before comes to its end";
+/// The same.
+pub const FOLLOWS: &str = "the authority is a new one";
+
+/// What is to be done next.
+#[must_use]
+pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
+    let authority = match &seen.authority {
+        Found::There(authority) if authority.certificate.is_valid(now) => authority,
+        Found::There(_) => return anew(seen, terms, now, "the one before has ended"),
+        Found::Unusable(why) => return anew(seen, terms, now, why),
+        Found::Missing => return anew(seen, terms, now, FIRST),
+    };
+    let previous = previous(authority, seen, terms, now);
+    let due = authority.certificate.to - terms.authority_rest();
+    if due <= now && is_followed(authority, previous, seen, terms, now) {
+        return Step::Authority { previous: Some(authority.certificate.clone()), why: RENEWED };
+    }
+    let trusted: String =
+        [Some(&authority.certificate), previous].into_iter().flatten().map(Certificate::pem).collect();
+    if let Some(bundle) = seen.bundles.iter().find(|bundle| !bundle.is(&trusted)) {
+        return Step::Trust { which: bundle.which, bundle: trusted };
+    }
+    if let Some(bundle) = seen.bundles.iter().find(|bundle| bundle.disowned().is_some()) {
+        return Step::Disown(bundle.which);
+    }
+    let end = previous.map(|previous| previous_end(authority, previous, seen, terms).min(previous.to));
+    match serving(authority, previous, seen, terms, now) {
+        Ok(until) => Step::Wait(
+            [Some(until), Some(due.max(now + Duration::from_secs(1))), end]
+                .into_iter()
+                .flatten()
+                .min()
+                .unwrap_or(until)
+                .min(now + LOOK),
+        ),
+        Err(why) => {
+            let is_first = previous.is_none() && seen.serving == Found::Missing;
+            match terms.heard().checked_sub(seen.heard.unwrap_or_default()) {
+                Some(rest) if !is_first && !rest.is_zero() => Step::Wait(now + rest),
+                _ => Step::Serving { why },
+            }
+        }
+    }
+}
+
+/// The authority before this one, while what it has signed may be served.
+fn previous<'a>(authority: &'a Authority, seen: &Seen, terms: &Terms, now: SystemTime) -> Option<&'a Certificate> {
+    let previous = authority.previous.as_ref().filter(|it| **it != authority.certificate && it.is_valid(now))?;
+    (now < previous_end(authority, previous, seen, terms)).then_some(previous)
+}
+
+/// When the last certificate that it has signed has ended. Its key was there no more when the next authority was made.
+fn previous_end(authority: &Authority, previous: &Certificate, seen: &Seen, terms: &Terms) -> SystemTime {
+    let last = authority.certificate.made() + terms.life;
+    match &seen.serving {
+        Found::There(serving) if serving.is_signed_by(previous) => last.max(serving.to),
+        _ => last,
+    }
+}
+
+/// Whether another authority may follow this one: never are three needed. At its end it is followed whatever is needed.
+fn is_followed(
+    authority: &Authority,
+    previous: Option<&Certificate>,
+    seen: &Seen,
+    terms: &Terms,
+    now: SystemTime,
+) -> bool {
+    let is_loaded = match &seen.serving {
+        Found::There(serving) => serving.is_signed_by(&authority.certificate) && serving.made() + terms.loaded() <= now,
+        _ => false,
+    };
+    previous.is_none() || is_loaded || authority.certificate.to - terms.life <= now
+}
+
+/// A new authority in the place of one that cannot be had any more. What is served was signed by one that is in caBundle.
+fn anew(seen: &Seen, terms: &Terms, now: SystemTime, why: &'static str) -> Step {
+    let mut trusted: Vec<&Certificate> = Vec::new();
+    for certificate in seen.bundles.iter().flat_map(Bundle::certificates) {
+        if certificate.is_authority && certificate.is_valid(now) && !trusted.contains(&certificate) {
+            trusted.push(certificate);
+        }
+    }
+    let previous = match &seen.serving {
+        Found::There(serving) => {
+            let signer = trusted.iter().find(|authority| serving.is_signed_by(authority));
+            // A webhook may still serve what the other one has signed.
+            let loaded = serving.made() + terms.loaded();
+            if signer.is_some() && trusted.len() > 1 && now < loaded && serving.is_valid(now) {
+                return Step::Wait(loaded.min(now + LOOK));
+            }
+            signer
+        }
+        _ => trusted.iter().find(|authority| authority.is_ours(AUTHORITY)),
+    };
+    Step::Authority { previous: previous.map(|it| (*it).clone()), why }
+}
+
+/// Until when the serving certificate serves.
+///
+/// # Errors
+/// Why another is to be made.
+fn serving(
+    authority: &Authority,
+    previous: Option<&Certificate>,
+    seen: &Seen,
+    terms: &Terms,
+    now: SystemTime,
+) -> Result<SystemTime, &'static str> {
+    let serving = match &seen.serving {
+        Found::There(serving) => serving,
+        Found::Unusable(why) => return Err(why),
+        Found::Missing => return Err(FIRST),
+    };
+    if !serving.is_valid(now) {
+        return Err("the one before is not valid now");
+    }
+    if serving.names != terms.names {
+        return Err("the one before is for other names");
+    }
+    if !serving.is_signed_by(&authority.certificate) {
+        let is_by_previous = previous.is_some_and(|previous| serving.is_signed_by(previous));
+        return Err(if is_by_previous { FOLLOWS } else { "the one before was signed by another authority" });
+    }
+    let due = serving.made() + serving.life().min(terms.life) * 2 / 3;
+    if due <= now { Err(RENEWED) } else { Ok(due) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+//! Certificates over many lives, on a clock that is made up, with real keys: whatever happens to the Secrets, and however late webhooks
+//! and API servers hear of it, no API server comes not to believe a webhook, and none has to trust more than two authorities.
+
+use super::*;
+use crate::certificates::issue::{self, Issued};
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use proptest::prelude::*;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+fn terms() -> Terms {
+    Terms { names: ["hook.ours.svc".to_owned()].into(), life: Duration::from_secs(1800) }
+}
+
+fn bundle(which: Which, text: &str) -> Bundle {
+    let text = k8s_openapi::ByteString(text.as_bytes().to_vec());
+    let hook = |name: &str| json!({"name": name, "clientConfig": {"caBundle": text}, "sideEffects": "None", "admissionReviewVersions": ["v1"]});
+    let configuration: Value = json!({"metadata": {"name": "ours"}, "webhooks": [hook("a"), hook("b")]});
+    match which {
+        Which::Mutating => {
+            Bundle::mutating(serde_json::from_value::<MutatingWebhookConfiguration>(configuration).unwrap())
+        }
+        Which::Validating => {
+            Bundle::validating(serde_json::from_value::<ValidatingWebhookConfiguration>(configuration).unwrap())
+        }
+    }
+}
+
+fn certificate(issued: &Issued) -> Certificate {
+    Certificate::read(issued.certificate.as_bytes()).unwrap()
+}
+
+/// What there is, and who has heard of it.
+struct World {
+    now: SystemTime,
+    authority: Found<(Authority, SecretString)>,
+    serving: Found<Certificate>,
+    bundles: [String; 2],
+    /// What the API server knows of them, and what it will hear of when.
+    known: [String; 2],
+    news: Vec<(SystemTime, usize, String)>,
+    /// What two webhooks serve, and will load when.
+    served: [Option<Certificate>; 2],
+    loads: Vec<(SystemTime, usize, Certificate)>,
+    heard: Option<(Certificate, SystemTime)>,
+    made: [usize; 2],
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            now: SystemTime::now(),
+            authority: Found::Missing,
+            serving: Found::Missing,
+            bundles: Default::default(),
+            known: Default::default(),
+            news: Vec::new(),
+            served: [None, None],
+            loads: Vec::new(),
+            heard: None,
+            made: [0, 0],
+        }
+    }
+
+    fn seen(&mut self) -> Seen {
+        let authority = match &self.authority {
+            Found::There((authority, _)) => Found::There(authority.clone()),
+            Found::Unusable(why) => Found::Unusable(why),
+            Found::Missing => Found::Missing,
+        };
+        let bundles = vec![bundle(Which::Mutating, &self.bundles[0]), bundle(Which::Validating, &self.bundles[1])];
+        let heard = match &authority {
+            Found::There(it) if bundles.iter().all(|bundle| bundle.trusts(&it.certificate)) => {
+                let known = self.heard.take().filter(|(certificate, _)| *certificate == it.certificate);
+                let (certificate, since) = known.unwrap_or((it.certificate.clone(), self.now));
+                self.heard = Some((certificate, since));
+                self.now.duration_since(since).ok()
+            }
+            _ => {
+                self.heard = None;
+                None
+            }
+        };
+        Seen { authority, serving: self.serving.clone(), bundles, heard }
+    }
+
+    /// The controller does one thing.
+    fn act(&mut self, lateness: &mut impl FnMut(u64) -> Duration) {
+        let terms = terms();
+        match next(&self.seen(), &terms, self.now) {
+            Step::Wait(until) => assert!(until >= self.now, "it would be looked at without a pause"),
+            Step::Authority { previous, .. } => {
+                let issued = issue::authority(&terms, self.now).unwrap();
+                let authority = Authority { certificate: certificate(&issued), previous };
+                self.authority = Found::There((authority, issued.key));
+                self.made[0] += 1;
+            }
+            Step::Trust { which, bundle } => {
+                let at = usize::from(which == Which::Validating);
+                self.news.push((self.now + lateness(4), at, bundle.clone()));
+                self.bundles[at] = bundle;
+            }
+            Step::Disown(_) => panic!("nobody owns anything here"),
+            Step::Serving { .. } => {
+                let Found::There((authority, key)) = &self.authority else { panic!("by whom?") };
+                let issued = issue::serving(&terms, &authority.certificate.pem(), key, self.now).unwrap();
+                let serving = certificate(&issued);
+                for webhook in 0..2 {
+                    self.loads.push((self.now + lateness(120), webhook, serving.clone()));
+                }
+                self.serving = Found::There(serving);
+                self.made[1] += 1;
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        let now = self.now;
+        for (_, at, text) in self.news.extract_if(.., |(when, ..)| *when <= now) {
+            self.known[at] = text;
+        }
+        for (_, webhook, serving) in self.loads.extract_if(.., |(when, ..)| *when <= now) {
+            self.served[webhook] = Some(serving);
+        }
+    }
+
+    fn check(&self) {
+        for text in self.known.iter().chain(&self.bundles) {
+            assert!(Certificate::read_all(text.as_bytes()).len() <= 2);
+        }
+        for text in &self.known {
+            let trusted = Certificate::read_all(text.as_bytes());
+            for served in self.served.iter().flatten() {
+                assert!(served.is_valid(self.now), "what is served has ended");
+                let by = trusted.iter().find(|authority| served.is_signed_by(authority));
+                assert!(by.is_some_and(|authority| authority.is_valid(self.now)), "what is served is not believed");
+            }
+        }
+    }
+}
+
+/// What somebody does to the Secrets.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    DeleteAuthority,
+    SpoilAuthority,
+    DeleteServing,
+    SpoilServing,
+    DeleteBoth,
+    Restart,
+    Away(u64),
+}
+
+fn harm() -> impl Strategy<Value = Harm> {
+    prop_oneof![
+        3 => Just(Harm::DeleteAuthority),
+        1 => Just(Harm::SpoilAuthority),
+        1 => Just(Harm::DeleteServing),
+        1 => Just(Harm::SpoilServing),
+        1 => Just(Harm::DeleteBoth),
+        1 => Just(Harm::Restart),
+        1 => (1..250_u64).prop_map(Harm::Away),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_becomes_of_the_secrets_no_webhook_is_ever_not_believed(
+        harms in prop::collection::vec((1..40_u64, 0..900_u64, harm()), 1..14),
+        seed: u64,
+    ) {
+        let mut random = seed | 1;
+        let mut lateness = move |most: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Duration::from_secs((random >> 33) % (most + 1))
+        };
+        let mut world = World::new();
+        for (times, tick, harm) in harms {
+            // Sometimes soon after the one before.
+            let tick = if tick > 60 { 20 } else { 1 + tick % 10 };
+            for _ in 0..times {
+                world.act(&mut lateness);
+                world.pass(Duration::from_secs(tick));
+                world.check();
+            }
+            match harm {
+                Harm::DeleteAuthority => world.authority = Found::Missing,
+                Harm::SpoilAuthority => world.authority = Found::Unusable("spoilt"),
+                Harm::DeleteServing => world.serving = Found::Missing,
+                Harm::SpoilServing => world.serving = Found::Unusable("spoilt"),
+                // With two in use nothing would tell whose certificate is served.
+                Harm::DeleteBoth if Certificate::read_all(world.bundles[0].as_bytes()).len() == 1 => {
+                    (world.authority, world.serving) = (Found::Missing, Found::Missing);
+                }
+                Harm::DeleteBoth => {}
+                Harm::Restart => world.heard = None,
+                Harm::Away(seconds) => {
+                    world.heard = None;
+                    for _ in 0..seconds / 10 {
+                        world.pass(Duration::from_secs(10));
+                        world.check();
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn left_alone_an_authority_signs_for_ten_lives_and_then_another_follows_it() {
+    let (mut world, began) = (World::new(), SystemTime::now());
+    while world.made[0] < 3 {
+        world.act(&mut |_| Duration::from_secs(30));
+        world.pass(Duration::from_secs(30));
+        world.check();
+    }
+    let lives = world.now.duration_since(began).unwrap().as_secs() / terms().life.as_secs();
+    assert_eq!(lives, 20);
+    // A certificate serves for two thirds of its life, and the first of each authority for as long as the last of the one before.
+    assert!((30..=33).contains(&world.made[1]), "{:?}", world.made);
+}
+
+#[test]
+fn a_first_start_makes_all_of_it_at_once() {
+    let mut world = World::new();
+    let mut none = |_| Duration::ZERO;
+    for _ in 0..4 {
+        world.act(&mut none);
+    }
+    assert_eq!(world.made, [1, 1]);
+    assert!(matches!(next(&world.seen(), &terms(), world.now), Step::Wait(_)));
+}
+
+#[test]
+fn what_is_wrong_with_a_serving_certificate_is_told() {
+    let mut world = World::new();
+    let mut none = |_| Duration::ZERO;
+    for _ in 0..4 {
+        world.act(&mut none);
+    }
+    world.pass(Duration::from_secs(60));
+    let Found::There((authority, key)) = &world.authority else { panic!() };
+    let (signer, key, now) = (authority.certificate.pem(), key.clone(), world.now);
+    let other = issue::authority(&terms(), now).unwrap();
+    let renamed = Terms { names: ["hook.others.svc".to_owned()].into(), ..terms() };
+    let of = |issued: Issued| Found::There(certificate(&issued));
+    for (serving, expected) in [
+        (Found::Unusable("spoilt"), "spoilt"),
+        (of(issue::serving(&renamed, &signer, &key, now).unwrap()), "the one before is for other names"),
+        (
+            of(issue::serving(&terms(), &other.certificate, &other.key, now).unwrap()),
+            "the one before was signed by another authority",
+        ),
+        (
+            of(issue::serving(&terms(), &signer, &key, now - terms().life * 2).unwrap()),
+            "the one before is not valid now",
+        ),
+        (of(issue::serving(&terms(), &signer, &key, now - terms().life * 2 / 3).unwrap()), RENEWED),
+    ] {
+        world.serving = serving;
+        // The authority has been in caBundle for a minute, as the controller has seen it.
+        assert_eq!(next(&world.seen(), &terms(), now), Step::Serving { why: expected });
+    }
+}
+
+#[test]
+fn what_somebody_else_writes_into_a_ca_bundle_is_made_right_whatever_it_is() {
+    let mut world = World::new();
+    for _ in 0..4 {
+        world.act(&mut |_| Duration::ZERO);
+    }
+    let (right, other) = (world.bundles[1].clone(), issue::authority(&terms(), world.now).unwrap().certificate);
+    for wrong in [String::new(), "garbage".to_owned(), other.clone(), format!("{right}{other}"), format!("{right}\n")] {
+        world.bundles[1] = wrong;
+        let trust = Step::Trust { which: Which::Validating, bundle: right.clone() };
+        assert_eq!(next(&world.seen(), &terms(), world.now), trust);
+    }
+}
