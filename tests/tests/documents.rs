@@ -64,7 +64,13 @@ fn the_definitions_are_those_that_the_binary_prints() -> anyhow::Result<()> {
 #[test]
 fn the_reference_of_the_servers_is_what_their_help_says() -> anyhow::Result<()> {
     let mut page = String::from("# apolo-secrets\n\nThe servers, one binary. Generated from its `--help`.\n");
-    for arguments in [&["--help"][..], &["webhook", "--help"], &["controller", "--help"], &["crds", "--help"]] {
+    for arguments in [
+        &["--help"][..],
+        &["webhook", "--help"],
+        &["controller", "--help"],
+        &["uninstall", "--help"],
+        &["crds", "--help"],
+    ] {
         page.push_str(&help(&apolo_tests::webhook::binary()?, "apolo-secrets", arguments)?);
     }
     check("docs/reference/apolo-secrets.md", &page)

@@ -200,12 +200,13 @@ impl Candidate {
     }
 }
 
-fn holder(lease: &Lease) -> Option<&String> {
+/// Who holds it.
+pub(crate) fn holder(lease: &Lease) -> Option<&String> {
     lease.spec.as_ref()?.holder_identity.as_ref().filter(|holder| !holder.is_empty())
 }
 
 /// Whether a lease that has been seen unchanged for so long may be taken.
-fn is_free(lease: &Lease, unchanged: Duration) -> bool {
+pub(crate) fn is_free(lease: &Lease, unchanged: Duration) -> bool {
     holder(lease).is_none() || unchanged >= lasts(lease)
 }
 

@@ -4,7 +4,7 @@
 //! should be), [`apply`] (writes, only while [`leader`] holds the lease) and [`grants`], which takes these
 //! steps for one grant; [`deliveries`] does the same for what is delivered to a namespace ([`copies`]), and [`catalogs`] for its
 //! catalog; [`work`] takes them for all that is in the [`queue`]. What the watches did not tell is found by [`sweep`] and [`inventory`].
-//! Beside it the webhook's [`certificates`], and [`excess`], [`events`], [`metrics`] and [`run`].
+//! Beside it the webhook's [`certificates`], and [`excess`], [`events`], [`metrics`] and [`run`]; [`uninstall`] is a process of its own.
 //!
 //! Of Secrets it knows the metadata only. A value goes through it, sealed, when a copy is written ([`copies::Sealed`]).
 
@@ -29,5 +29,6 @@ pub mod run;
 mod select;
 pub mod store;
 pub mod sweep;
+pub mod uninstall;
 pub mod watch;
 pub mod work;

@@ -5,6 +5,7 @@ mod crds;
 use std::process::ExitCode;
 
 use apolo_controller::run::ControllerArgs;
+use apolo_controller::uninstall::UninstallArgs;
 use apolo_runtime::telemetry::log::{self, LogLevel};
 use apolo_webhook::run::WebhookArgs;
 use clap::{Parser, Subcommand};
@@ -27,6 +28,8 @@ enum Subcommands {
     Webhook(Box<WebhookArgs>),
     /// The controller, which turns grants into Kubernetes' own RBAC.
     Controller(Box<ControllerArgs>),
+    /// Take away all that is ours but definitions and grants, before what was installed is deleted.
+    Uninstall(UninstallArgs),
     /// Print the CustomResourceDefinitions, in YAML.
     Crds,
 }
@@ -49,6 +52,10 @@ fn main() -> ExitCode {
                 apolo_controller::run::run(*args, env!("CARGO_PKG_VERSION")),
             )
         }
+        Subcommands::Uninstall(args) => serve(
+            &mut Builder::new_current_thread(),
+            apolo_controller::uninstall::run(args, &mut std::io::stdout().lock()),
+        ),
         Subcommands::Crds => crds::print(&mut std::io::stdout().lock()),
     };
     match result {
