@@ -22,6 +22,7 @@ pub mod audit;
 pub mod authority;
 pub mod binaries;
 pub mod catalogs;
+pub mod certificates;
 pub mod cluster;
 pub mod command;
 pub mod control_plane;

@@ -177,7 +177,7 @@ impl ControlPlane {
     }
 
     /// Makes the account of the webhook as the chart has it, with its rights, before the rest of the chart.
-    async fn webhook_kubeconfig(&self, url: &str) -> Result<PathBuf, Error> {
+    pub(crate) async fn webhook_kubeconfig(&self, url: &str) -> Result<PathBuf, Error> {
         let files = ["--show-only=templates/webhook-account.yaml", "--show-only=templates/webhook-rights.yaml"];
         let rendered = self.render_with("https://127.0.0.1:9", &files).await?;
         self.apply_release(&rendered).await?;
