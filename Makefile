@@ -8,7 +8,7 @@ K8S ?= 1.36.3
 export K8S
 CARGO ?= cargo
 
-.PHONY: help build test soak lint fmt generate verify bench demo cluster clean
+.PHONY: help build image test soak lint fmt generate verify bench demo cluster clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ help: ## List the targets
 
 build: ## Build everything
 	$(CARGO) build --locked --workspace --all-targets
+
+image: ## Make the container image, without a container engine (docker build . makes the same)
+	tests/image
 
 test: ## Run all tests; those on a real API server start one
 	tests/run

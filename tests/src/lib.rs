@@ -31,6 +31,7 @@ pub mod delivered;
 pub mod eventually;
 pub mod examples;
 pub mod grants;
+pub mod image;
 pub mod kinds;
 pub mod mistakes;
 pub mod namespace;
