@@ -5,7 +5,7 @@
 //! stays behind: see `cluster/guard.rs`.
 
 mod arguments;
-mod guard;
+pub(crate) mod guard;
 pub mod programs;
 pub mod server;
 
@@ -56,8 +56,17 @@ const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy"
 pub struct Cluster {
     control_plane: ControlPlane,
     // Dropped in this order: the guard ends what runs, and the servers are then waited for.
-    _guard: Guard,
+    _guard: Option<Guard>,
     _servers: Vec<Server>,
+}
+
+/// What is behind the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// No node: Pods are made, admitted and given a place in nothing.
+    ControlPlane,
+    /// Room for a node, which is to be added: see [`Node`](crate::node::Node). The API server is reached at the node's address.
+    Node,
 }
 
 /// How many requests a second each controller of the controller-manager may send.
@@ -128,20 +137,33 @@ impl Cluster {
     /// # Errors
     /// See [`Cluster::start`].
     pub async fn start_with(limits: Limits) -> Result<Self, Error> {
-        Self::start_on(free_port, limits).await
+        Self::start_on(free_port, limits, Level::ControlPlane).await
     }
 
-    async fn start_on(ports: impl FnMut() -> io::Result<u16>, limits: Limits) -> Result<Self, Error> {
+    /// The same for a node that is to be added.
+    pub(crate) async fn start_for_node() -> Result<Self, Error> {
+        Self::start_on(free_port, Limits::Lifted, Level::Node).await
+    }
+
+    async fn start_on(ports: impl FnMut() -> io::Result<u16>, limits: Limits, level: Level) -> Result<Self, Error> {
         let programs = programs::build().await?;
         let folder = make_folder()?;
-        let guard = Guard::over(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?;
+        // What is mounted in the folder of a node's cluster goes with the enclosure, and then the folder with that of the enclosure.
+        let guard = match level {
+            Level::ControlPlane => {
+                Some(Guard::over(&folder).map_err(|source| Error::Write { path: folder.clone(), source })?)
+            }
+            Level::Node => None,
+        };
         programs::link(&programs, &folder.join("bin"))?;
         write_files(&folder, &Authority::new()?)?;
 
         let mut servers = vec![Server::start(&folder, "etcd", &arguments::etcd())?];
-        let control_plane = start_api_server(&folder, &mut servers, ports).await?;
-        add_node(control_plane.admin().await?).await?;
-        start_managers(&control_plane, &mut servers, limits).await?;
+        let control_plane = start_api_server(&folder, &mut servers, ports, level).await?;
+        if level == Level::ControlPlane {
+            add_node(control_plane.admin().await?).await?;
+        }
+        start_managers(&control_plane, &mut servers, limits, level).await?;
         Ok(Self { control_plane, _guard: guard, _servers: servers })
     }
 
@@ -177,12 +199,15 @@ fn write(folder: &Path, name: &str, content: &str) -> Result<(), Error> {
 /// What the servers know each other and everybody else by, and what they are to write down.
 fn write_files(folder: &Path, authority: &Authority) -> Result<(), Error> {
     let year = Duration::from_secs(365 * 24 * 60 * 60);
-    let api_server = authority.server(&["127.0.0.1", "localhost"], SystemTime::now() + year)?;
+    let api_server = authority.server(&arguments::API_SERVER_NAMES, SystemTime::now() + year)?;
+    let to_kubelet = authority.client("kube-apiserver", &[])?;
     let signing = rcgen::KeyPair::generate()?;
     write(folder, control_plane::AUTHORITY, &authority.pair().certificate)?;
     write(folder, control_plane::AUTHORITY_KEY, &authority.pair().key)?;
     write(folder, arguments::API_SERVER, &api_server.certificate)?;
     write(folder, arguments::API_SERVER_KEY, &api_server.key)?;
+    write(folder, arguments::KUBELET_CLIENT, &to_kubelet.certificate)?;
+    write(folder, arguments::KUBELET_CLIENT_KEY, &to_kubelet.key)?;
     write(folder, arguments::SIGNING, &signing.public_key_pem())?;
     write(folder, arguments::SIGNING_KEY, &signing.serialize_pem())?;
     write(folder, arguments::AUDIT_POLICY, AUDIT_POLICY)
@@ -195,13 +220,14 @@ async fn start_api_server(
     folder: &Path,
     servers: &mut Vec<Server>,
     mut ports: impl FnMut() -> io::Result<u16>,
+    level: Level,
 ) -> Result<ControlPlane, Error> {
     let mut tries = 0;
     loop {
         tries += 1;
         let port = ports().map_err(Error::Port)?;
         let control_plane = ControlPlane::create(folder, &format!("https://127.0.0.1:{port}"))?;
-        servers.push(Server::start(folder, "kube-apiserver", &arguments::api_server(port))?);
+        servers.push(Server::start(folder, "kube-apiserver", &arguments::api_server(port, level))?);
         let client = control_plane.admin().await?;
         let ready = async || {
             let request = Request::get("/readyz").body(Vec::new()).map_err(kube::Error::HttpError)?;
@@ -234,12 +260,17 @@ async fn add_node(client: Client) -> Result<(), Error> {
 }
 
 /// Starts what works through the API server, and waits for the first work that a Pod needs done.
-async fn start_managers(control_plane: &ControlPlane, servers: &mut Vec<Server>, limits: Limits) -> Result<(), Error> {
+async fn start_managers(
+    control_plane: &ControlPlane,
+    servers: &mut Vec<Server>,
+    limits: Limits,
+    level: Level,
+) -> Result<(), Error> {
     let folder = control_plane.folder();
     let kubeconfig = control_plane.kubeconfig("system:kube-scheduler", &[])?;
     servers.push(Server::start(folder, "kube-scheduler", &arguments::scheduler(&kubeconfig))?);
     let kubeconfig = control_plane.kubeconfig("system:kube-controller-manager", &[])?;
-    let told = arguments::controller_manager(&kubeconfig, limits);
+    let told = arguments::controller_manager(&kubeconfig, limits, level);
     servers.push(Server::start(folder, "kube-controller-manager", &told)?);
 
     let accounts: Api<ServiceAccount> = Api::namespaced(control_plane.admin().await?, "default");
@@ -279,7 +310,7 @@ mod tests {
         let holder = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let taken = holder.local_addr().unwrap().port();
         let mut ports = std::iter::once(Ok(taken)).chain(std::iter::repeat_with(free_port));
-        let cluster = Cluster::start_on(|| ports.next().unwrap(), Limits::Lifted).await?;
+        let cluster = Cluster::start_on(|| ports.next().unwrap(), Limits::Lifted, Level::ControlPlane).await?;
         assert!(!cluster.url().ends_with(&taken.to_string()));
         cluster.admin().await?.apiserver_version().await.unwrap();
         Ok(())

@@ -1,6 +1,7 @@
 //! The manifests of `examples`: what people copy, what the documents quote and what the tests apply.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -19,6 +20,17 @@ pub struct Example {
     pub path: PathBuf,
     /// All of it.
     pub text: String,
+}
+
+/// Every image that an example names, once.
+///
+/// # Errors
+/// When an example cannot be read.
+pub fn images() -> io::Result<BTreeSet<String>> {
+    let examples = Example::all()?;
+    let lines = examples.iter().flat_map(|example| example.text.lines());
+    let named = lines.filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix("image:"));
+    Ok(named.map(|name| name.trim().trim_matches('"').to_owned()).collect())
 }
 
 impl Example {

@@ -35,6 +35,7 @@ pub mod image;
 pub mod kinds;
 pub mod mistakes;
 pub mod namespace;
+pub mod node;
 pub mod objects;
 pub mod oracle;
 pub mod others;

@@ -322,7 +322,7 @@ fn lines(log: &Path) -> Vec<Value> {
 }
 
 /// Waits until the API server, which hears of a new configuration a moment later, asks the webhook.
-async fn asked(client: Client) -> Result<(), NotYet> {
+pub(crate) async fn asked(client: Client) -> Result<(), NotYet> {
     let pods: Api<Pod> = Api::namespaced(client, "default");
     let manifest = json!({
         "metadata": {"generateName": "asked-", "annotations": {"secrets.apolo.us/env": "mistake"}},

@@ -1,10 +1,13 @@
 //! `cluster run -- COMMAND…` runs a command, such as all tests, with a cluster that has the webhook and the controller; `cluster
-//! up` keeps one for trying things by hand. Either way the cluster ends with this process.
+//! up` keeps one for trying things by hand. With `--node` it has a node, and they run in Pods of it. Either way the cluster ends with this
+//! process.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
     iter,
+    ops::Deref,
     os::unix::process::ExitStatusExt,
     process::{ExitCode, ExitStatus},
     time::Instant,
@@ -14,6 +17,11 @@ use anyhow::Context;
 use apolo_tests::{
     cluster::{Cluster, SHARED, programs},
     controller::{self, Controller},
+    node::{
+        Node,
+        enclosure::{self, Enclosure},
+        images, machine,
+    },
     webhook::{self, Webhook},
 };
 use clap::Parser;
@@ -21,6 +29,12 @@ use tokio::{
     process::{Child, Command},
     signal::unix::{Signal, SignalKind, signal},
 };
+
+/// Names, in the environment, the archive of the image of Apolo Secrets that a node gets; by default it is built.
+const IMAGE: &str = "APOLO_IMAGE";
+
+/// Names, inside the enclosure of a node, the archives that were made outside.
+const ARCHIVES: &str = "APOLO_NODE_ARCHIVES";
 
 /// Starts a Kubernetes control plane on this machine, for as long as it is needed.
 #[derive(Parser)]
@@ -30,37 +44,103 @@ enum Arguments {
         /// Without the webhook and the controller.
         #[arg(long)]
         bare: bool,
+        /// With a node that runs Pods, the webhook and the controller among them. Needs root on Linux.
+        #[arg(long)]
+        node: bool,
         /// The command; KUBECONFIG is set for it, and kubectl and helm are on its PATH.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
     /// Starts a cluster, says how to reach it, and waits for Ctrl-C.
-    Up,
+    Up {
+        /// With a node that runs Pods, the webhook and the controller among them. Needs root on Linux.
+        #[arg(long)]
+        node: bool,
+    },
+}
+
+impl Arguments {
+    fn wants_node(&self) -> bool {
+        matches!(self, Self::Run { node: true, .. } | Self::Up { node: true })
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    if arguments.wants_node() && !enclosure::is_here() {
+        // Blocks: Ctrl-C is for who runs in the enclosure.
+        return enclose().await;
+    }
     let began = Instant::now();
-    let cluster = Cluster::start().await?;
-    say(&format!("control plane {} ready", programs::kubernetes_version()), began);
+    // The first process of an enclosure dies of no signal by itself.
+    let cluster = tokio::select! {
+        started = start_cluster(arguments.wants_node()) => started?,
+        _ = interrupt.recv() => return Ok(ExitCode::from(130)),
+    };
+    say(&format!("{} {} ready", title(&arguments), programs::kubernetes_version()), began);
     let began = Instant::now();
-    let servers = match arguments {
+    let servers = match &arguments {
         Arguments::Run { bare: true, .. } => None,
+        with_node if with_node.wants_node() => {
+            cluster.install_on_node().await?;
+            None
+        }
         _ => Some(start(&cluster).await?),
     };
-    if servers.is_some() {
-        say("webhook serves and is known to the API server, controller leads", began);
+    if !matches!(arguments, Arguments::Run { bare: true, .. }) {
+        say("webhook serves and is known to the API server, controller runs", began);
     }
-    let code = match arguments {
-        Arguments::Run { command, .. } => run(&cluster, &command).await?,
-        Arguments::Up => up(&cluster).await?,
+    let code = match &arguments {
+        Arguments::Run { command, .. } => run(&cluster, command).await?,
+        Arguments::Up { .. } => up(&cluster).await?,
     };
     let began = Instant::now();
     drop(servers);
     drop(cluster);
-    say("control plane stopped, its folder removed", began);
+    say(&format!("{} stopped, its folder removed", title(&arguments)), began);
     Ok(code)
+}
+
+fn title(arguments: &Arguments) -> &'static str {
+    if arguments.wants_node() { "control plane and node" } else { "control plane" }
+}
+
+/// Makes what can be made outside only, and starts this program again in an enclosure.
+async fn enclose() -> anyhow::Result<ExitCode> {
+    if let Err(reason) = machine::prepare().context("cannot run tests/cluster/prepare-node")? {
+        anyhow::bail!("this machine cannot be a node: {reason}");
+    }
+    programs::build_all().await?;
+    let image = match env::var_os(IMAGE) {
+        Some(image) => std::fs::canonicalize(image).context("cannot find the image that APOLO_IMAGE names")?,
+        None => machine::build_image()?,
+    };
+    let enclosure = Enclosure::new().context("cannot make a folder for the node")?;
+    let busybox = images::write_busybox(enclosure.folder()).context("cannot make the image of busybox")?;
+    let archives = env::join_paths([image, busybox]).context("cannot pass on the paths of images")?;
+    let status = enclosure.run(&[(ARCHIVES, archives)]).context("cannot start in an enclosure")?;
+    Ok(exit_code(status))
+}
+
+async fn start_cluster(with_node: bool) -> anyhow::Result<Box<dyn Deref<Target = Cluster>>> {
+    if !with_node {
+        return Ok(Box::new(Alone(Cluster::start().await?)));
+    }
+    let archives = env::var_os(ARCHIVES).unwrap_or_default();
+    Ok(Box::new(Node::start(&env::split_paths(&archives).collect::<Vec<_>>()).await?))
+}
+
+/// A cluster without a node.
+struct Alone(Cluster);
+
+impl Deref for Alone {
+    type Target = Cluster;
+
+    fn deref(&self) -> &Cluster {
+        &self.0
+    }
 }
 
 async fn start(cluster: &Cluster) -> Result<(Webhook, Controller), webhook::Error> {
@@ -112,8 +192,8 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 }
 
 fn path(cluster: &Cluster) -> anyhow::Result<OsString> {
-    let others = std::env::var_os("PATH").unwrap_or_default();
-    std::env::join_paths(iter::once(cluster.bin()).chain(std::env::split_paths(&others))).context("cannot set PATH")
+    let others = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(iter::once(cluster.bin()).chain(env::split_paths(&others))).context("cannot set PATH")
 }
 
 async fn up(cluster: &Cluster) -> anyhow::Result<ExitCode> {
@@ -123,6 +203,11 @@ async fn up(cluster: &Cluster) -> anyhow::Result<ExitCode> {
         println!("{}", export(name, value.as_os_str()));
     }
     println!("export PATH='{}':\"$PATH\"", cluster.bin().display());
+    if enclosure::is_here() {
+        let program = env::args_os().next().unwrap_or_default();
+        let process = format!("$(pgrep --full '^{} ')", program.display());
+        println!("nsenter --net --mount --pid --target \"{process}\"");
+    }
     eprintln!("==> copy these lines into another shell to reach it; Ctrl-C ends it");
     tokio::select! {
         _ = interrupt.recv() => {}

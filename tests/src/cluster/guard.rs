@@ -2,7 +2,7 @@
 //!
 //! The guard is a shell that ignores the signals of a terminal and reads a pipe whose other end only the owner holds.
 //! When the owner drops it, exits or is killed, the pipe ends; the guard then kills every process that was started as
-//! `FOLDER/bin/…` and removes FOLDER. It asks the system for those processes then: no list is kept, so none can be
+//! `FOLDER/bin/…` and removes FOLDER, and the cgroups that are named after it. It asks the system for those processes then: no list is kept, so none can be
 //! incomplete, and no number on it can belong to somebody else by now.
 
 use std::{
@@ -21,8 +21,12 @@ started_here() {
     ps -A -ww -o pid= -o command= |
         awk '{ pid = $1; sub(/^ *[0-9]+ +/, ""); if (index($0, ENVIRON["FOLDER"] "/bin/") == 1) print pid }'
 }
-while pids=$(started_here); [ -n "$pids" ] || [ -e "$FOLDER" ]; do
+cgroups() {
+    [ ! -e /sys/fs/cgroup ] || find /sys/fs/cgroup -depth -type d -path "*/${FOLDER##*/}*"
+}
+while pids=$(started_here); [ -n "$pids" ] || [ -e "$FOLDER" ] || [ -n "$(cgroups)" ]; do
     [ -z "$pids" ] || kill -KILL $pids
+    cgroups | while read -r cgroup; do rmdir "$cgroup"; done
     rm -rf "$FOLDER"
     sleep 0.02
 done
@@ -30,14 +34,14 @@ done
 
 /// Ends with its owner, and takes the cluster in its folder along. Dropping it waits until that is done.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     shell: Child,
     pipe: Option<ChildStdin>,
 }
 
 impl Guard {
     /// From here on `folder`, and what is started from its `bin`, lives no longer than this process.
-    pub(super) fn over(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn over(folder: &Path) -> io::Result<Self> {
         let mut shell = Command::new("sh")
             .args(["-c", SCRIPT, "apolo-tests-guard"])
             .arg(folder)

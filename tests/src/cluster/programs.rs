@@ -51,9 +51,24 @@ pub fn kubernetes_version() -> String {
 }
 
 /// Builds what is not built yet, and answers with the folders that hold it. What the script says goes to stderr.
-pub(super) async fn build() -> Result<[PathBuf; 2], Error> {
+pub(crate) async fn build() -> Result<[PathBuf; 2], Error> {
     let kubernetes = build_one(format!("kubernetes/{}", kubernetes_version())).await?;
     Ok([kubernetes, build_one("helm".into()).await?])
+}
+
+/// The same of what makes a node of this machine.
+pub(crate) async fn build_node() -> Result<[PathBuf; 2], Error> {
+    let node = build_one(format!("node/{}", kubernetes_version())).await?;
+    Ok([node, build_one("containerd".into()).await?])
+}
+
+/// Builds what a cluster with a node needs and is not built yet.
+///
+/// # Errors
+/// When something cannot be built.
+pub async fn build_all() -> Result<(), Error> {
+    build().await?;
+    build_node().await.map(drop)
 }
 
 async fn build_one(what: String) -> Result<PathBuf, Error> {
@@ -66,7 +81,7 @@ async fn build_one(what: String) -> Result<PathBuf, Error> {
 }
 
 /// Makes `bin`, with a link to each program: a process of this cluster is known by having been started from there.
-pub(super) fn link(folders: &[PathBuf], bin: &Path) -> Result<(), Error> {
+pub(crate) fn link(folders: &[PathBuf], bin: &Path) -> Result<(), Error> {
     let link_all = |from: &Path| {
         std::fs::create_dir_all(bin)?;
         for program in from.read_dir()? {
