@@ -51,9 +51,9 @@ bench: ## Print the figures of docs/BENCHMARKS.md
 demo: ## Show the main job done, on a control plane that is started for it
 	tests/demo/run
 
-cluster: ## Start a control plane with webhook and controller for trying things by hand
+cluster: ## Start a control plane with webhook and controller for trying things by hand (CLUSTER=--node: and a node)
 	$(CARGO) build --locked --quiet --package apolo-secrets --package apolo-tests --bins
-	target/debug/cluster up
+	target/debug/cluster up $(CLUSTER)
 
 clean: ## Remove what was built here (the servers of the test cluster stay in the cache)
 	$(CARGO) clean

@@ -2,6 +2,8 @@
 //!
 //! All of it is read from the cluster's folder, so that whoever knows the folder can do this, not only the owner.
 
+mod foreign;
+
 use std::{
     ffi::OsStr,
     io,
@@ -18,12 +20,15 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+use self::foreign::Foreign;
 use crate::authority::{self, Authority, CertificatePair};
 
 pub(crate) const AUTHORITY: &str = "ca.crt";
 pub(crate) const AUTHORITY_KEY: &str = "ca.key";
 pub(crate) const AUDIT_LOG: &str = "audit.log";
 const KUBECONFIG: &str = "kubeconfig";
+/// In the folder of a cluster that others have started: how its administrator reaches it.
+const FOREIGN: &str = "foreign-kubeconfig";
 
 /// The group that may do everything.
 const MASTERS: &str = "system:masters";
@@ -34,6 +39,7 @@ pub struct ControlPlane {
     folder: PathBuf,
     url: String,
     authority: Authority,
+    foreign: Option<Foreign>,
 }
 
 /// Why a control plane cannot be reached.
@@ -92,6 +98,24 @@ impl ControlPlane {
         Self::with_url(folder, url)
     }
 
+    /// A cluster that others have started, by the kubeconfig of somebody who may do everything there, with an authority of our own, which
+    /// signs for webhooks, in `folder`.
+    ///
+    /// # Errors
+    /// When the kubeconfig says nothing that a client understands, or the folder cannot be written to.
+    pub fn adopt(folder: &Path, kubeconfig: &Path) -> Result<Self, Error> {
+        let foreign = Foreign::read(&Kubeconfig::read_from(kubeconfig)?)?;
+        let authority = Authority::new()?;
+        let url = foreign.cluster.get("server").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let own = authority.pair();
+        for (name, content) in [(AUTHORITY, &own.certificate), (AUTHORITY_KEY, &own.key), (FOREIGN, &foreign.to_text())]
+        {
+            std::fs::write(folder.join(name), content)
+                .map_err(|source| Error::Write { folder: folder.into(), source })?;
+        }
+        Self::create(folder, &url)
+    }
+
     /// The control plane that will serve at `url`, with an administrator's kubeconfig in the `folder` that holds its
     /// authority.
     pub(crate) fn create(folder: &Path, url: &str) -> Result<Self, Error> {
@@ -108,7 +132,9 @@ impl ControlPlane {
             std::fs::read_to_string(&path).map_err(|source| Error::Read { path, source })
         };
         let pair = CertificatePair { certificate: read(AUTHORITY)?, key: read(AUTHORITY_KEY)? };
-        Ok(Self { folder: folder.into(), url, authority: Authority::from_pair(pair) })
+        let foreign = std::fs::read_to_string(folder.join(FOREIGN)).ok();
+        let foreign = foreign.and_then(|text| Foreign::from_text(&text));
+        Ok(Self { folder: folder.into(), url, authority: Authority::from_pair(pair), foreign })
     }
 
     /// The folder that holds everything of this cluster: `kubeconfig`, `bin`, a log for each server, `audit.log`.
@@ -255,8 +281,11 @@ impl ControlPlane {
         ]
     }
 
-    /// The `user` of a kubeconfig: a certificate made for this call.
+    /// The `user` of a kubeconfig: a certificate made for this call, or the administrator who acts for him.
     fn person(&self, name: &str, groups: &[&str]) -> Result<Value, Error> {
+        if let Some(foreign) = &self.foreign {
+            return Ok(if groups.contains(&MASTERS) { foreign.user.clone() } else { foreign.acting_for(name, groups) });
+        }
         let pair = self.authority.client(name, groups)?;
         Ok(json!({
             "client-certificate-data": STANDARD.encode(pair.certificate),
@@ -265,11 +294,17 @@ impl ControlPlane {
     }
 
     fn kubeconfig_of(&self, url: &str, user: &Value) -> String {
-        let certificate = STANDARD.encode(&self.authority.pair().certificate);
+        let mut cluster = match &self.foreign {
+            Some(foreign) => foreign.cluster.clone(),
+            None => json!({"certificate-authority-data": STANDARD.encode(&self.authority.pair().certificate)}),
+        };
+        if let Some(fields) = cluster.as_object_mut() {
+            fields.insert("server".into(), json!(url));
+        }
         json!({
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {"server": url, "certificate-authority-data": certificate}}],
+            "clusters": [{"name": "test", "cluster": cluster}],
             "users": [{"name": "test", "user": user}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
             "current-context": "test",

@@ -3,11 +3,13 @@
 //! What such a node does to a machine (network, mounts, processes, cgroups) it does inside of an [`enclosure`], which is made by another
 //! process; what is here runs in there.
 
+pub mod adopted;
 mod configuration;
 pub mod containers;
 pub mod enclosure;
 pub mod images;
 mod installed;
+mod kubelet;
 pub mod machine;
 mod surroundings;
 
@@ -24,7 +26,8 @@ use tokio::net::TcpStream;
 
 use crate::{
     cluster::{self, Cluster, programs, server, server::Server},
-    command, control_plane,
+    command,
+    control_plane::{self, ControlPlane},
     eventually::{NotYet, eventually},
 };
 
@@ -145,9 +148,9 @@ impl Node {
 }
 
 impl Deref for Node {
-    type Target = Cluster;
+    type Target = ControlPlane;
 
-    fn deref(&self) -> &Cluster {
+    fn deref(&self) -> &ControlPlane {
         &self.cluster
     }
 }

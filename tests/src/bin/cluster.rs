@@ -9,6 +9,7 @@ use std::{
     iter,
     ops::Deref,
     os::unix::process::ExitStatusExt,
+    path::PathBuf,
     process::{ExitCode, ExitStatus},
     time::Instant,
 };
@@ -16,9 +17,11 @@ use std::{
 use anyhow::Context;
 use apolo_tests::{
     cluster::{Cluster, SHARED, programs},
+    control_plane::ControlPlane,
     controller::{self, Controller},
     node::{
         Node,
+        adopted::Adopted,
         enclosure::{self, Enclosure},
         images, machine,
     },
@@ -32,6 +35,9 @@ use tokio::{
 
 /// Names, in the environment, the archive of the image of Apolo Secrets that a node gets; by default it is built.
 const IMAGE: &str = "APOLO_IMAGE";
+
+/// Names, in the environment, the kubeconfig of a cluster with nodes that others have started, which then serves for `--node`.
+const FOREIGN: &str = "APOLO_NODE_KUBECONFIG";
 
 /// Names, inside the enclosure of a node, the archives that were made outside.
 const ARCHIVES: &str = "APOLO_NODE_ARCHIVES";
@@ -69,7 +75,7 @@ impl Arguments {
 async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let mut interrupt = signal(SignalKind::interrupt())?;
-    if arguments.wants_node() && !enclosure::is_here() {
+    if arguments.wants_node() && !enclosure::is_here() && foreign().is_none() {
         // Blocks: Ctrl-C is for who runs in the enclosure.
         return enclose().await;
     }
@@ -124,26 +130,23 @@ async fn enclose() -> anyhow::Result<ExitCode> {
     Ok(exit_code(status))
 }
 
-async fn start_cluster(with_node: bool) -> anyhow::Result<Box<dyn Deref<Target = Cluster>>> {
+async fn start_cluster(with_node: bool) -> anyhow::Result<Box<dyn Deref<Target = ControlPlane>>> {
     if !with_node {
-        return Ok(Box::new(Alone(Cluster::start().await?)));
+        return Ok(Box::new(Cluster::start().await?));
+    }
+    if let Some(kubeconfig) = foreign() {
+        return Ok(Box::new(Adopted::open(&kubeconfig).await?));
     }
     let archives = env::var_os(ARCHIVES).unwrap_or_default();
     Ok(Box::new(Node::start(&env::split_paths(&archives).collect::<Vec<_>>()).await?))
 }
 
-/// A cluster without a node.
-struct Alone(Cluster);
-
-impl Deref for Alone {
-    type Target = Cluster;
-
-    fn deref(&self) -> &Cluster {
-        &self.0
-    }
+/// The kubeconfig of a cluster that others have started.
+fn foreign() -> Option<PathBuf> {
+    env::var_os(FOREIGN).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-async fn start(cluster: &Cluster) -> Result<(Webhook, Controller), webhook::Error> {
+async fn start(cluster: &ControlPlane) -> Result<(Webhook, Controller), webhook::Error> {
     let webhook = cluster.install().await?;
     let controller = cluster.start_controller(controller::ACCOUNT, &[]).await?;
     controller.leads().await?;
@@ -155,7 +158,7 @@ fn say(what: &str, began: Instant) {
 }
 
 /// Ctrl-C reaches the command by itself, from the terminal; this process goes on until the command has ended.
-async fn run(cluster: &Cluster, command: &[OsString]) -> anyhow::Result<ExitCode> {
+async fn run(cluster: &ControlPlane, command: &[OsString]) -> anyhow::Result<ExitCode> {
     let (program, arguments) = command.split_first().context("no command")?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let began = Instant::now();
@@ -191,12 +194,12 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-fn path(cluster: &Cluster) -> anyhow::Result<OsString> {
+fn path(cluster: &ControlPlane) -> anyhow::Result<OsString> {
     let others = env::var_os("PATH").unwrap_or_default();
     env::join_paths(iter::once(cluster.bin()).chain(env::split_paths(&others))).context("cannot set PATH")
 }
 
-async fn up(cluster: &Cluster) -> anyhow::Result<ExitCode> {
+async fn up(cluster: &ControlPlane) -> anyhow::Result<ExitCode> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     println!("{}", export(SHARED, cluster.folder().as_os_str()));
     for (name, value) in cluster.environment() {

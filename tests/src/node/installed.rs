@@ -12,11 +12,11 @@ use crate::{
     webhook::{Error, RELEASE, asked, run},
 };
 
-/// The ClusterIP of the webhook's Service, chosen so that it can stand in a URL.
-const CLUSTER_IP: &str = "10.0.0.200";
-
 /// The Secret with the webhook's certificate.
 const SERVING: &str = "apolo-secrets-webhook-tls";
+
+/// The Service of the webhook.
+const WEBHOOK: &str = "apolo-secrets-webhook";
 
 /// Where it is mounted.
 const CERTIFICATES: &str = "/certificates";
@@ -27,9 +27,13 @@ impl ControlPlane {
     /// # Errors
     /// When something is refused, or does not come about by the deadline.
     pub async fn install_on_node(&self) -> Result<(), Error> {
-        let rendered = self.render(&format!("https://{CLUSTER_IP}:443")).await?;
+        self.apply_release(&service().to_string()).await?;
+        // A URL and a certificate cannot name a Service in the words in which the API server looks it up, so they name its address.
+        let of_service = ["get", "service", "--namespace", RELEASE, WEBHOOK, "--output=jsonpath={.spec.clusterIP}"];
+        let address = run("kubectl", self.kubectl(of_service), "").await?;
+        let rendered = self.render(&format!("https://{address}:443")).await?;
         self.apply_release(&rendered).await?;
-        for object in [self.serving_secret()?, service(), webhook(), controller()] {
+        for object in [self.serving_secret(&address)?, webhook(), controller()] {
             run("kubectl", self.kubectl(["apply", "--filename=-"]), &object.to_string()).await?;
         }
         for part in ["webhook", "controller"] {
@@ -41,9 +45,9 @@ impl ControlPlane {
         Ok(asked(self.admin().await?).await?)
     }
 
-    fn serving_secret(&self) -> Result<Value, Error> {
+    fn serving_secret(&self, address: &str) -> Result<Value, Error> {
         let day = Duration::from_secs(24 * 60 * 60);
-        let CertificatePair { certificate, key } = self.authority().server(&[CLUSTER_IP], SystemTime::now() + day)?;
+        let CertificatePair { certificate, key } = self.authority().server(&[address], SystemTime::now() + day)?;
         Ok(json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -58,9 +62,8 @@ fn service() -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": format!("{RELEASE}-webhook"), "namespace": RELEASE},
+        "metadata": {"name": WEBHOOK, "namespace": RELEASE},
         "spec": {
-            "clusterIP": CLUSTER_IP,
             "selector": labels("webhook"),
             "ports": [{"port": 443, "targetPort": 10250}],
         },
