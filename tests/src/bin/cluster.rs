@@ -66,6 +66,10 @@ enum Arguments {
 }
 
 impl Arguments {
+    fn is_bare(&self) -> bool {
+        matches!(self, Self::Run { bare: true, .. })
+    }
+
     fn wants_node(&self) -> bool {
         matches!(self, Self::Run { node: true, .. } | Self::Up { node: true })
     }
@@ -77,7 +81,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     if arguments.wants_node() && !enclosure::is_here() && foreign().is_none() {
         // Blocks: Ctrl-C is for who runs in the enclosure.
-        return enclose().await;
+        return enclose(&arguments).await;
     }
     let began = Instant::now();
     // The first process of an enclosure dies of no signal by itself.
@@ -85,17 +89,17 @@ async fn main() -> anyhow::Result<ExitCode> {
         started = start_cluster(arguments.wants_node()) => started?,
         _ = interrupt.recv() => return Ok(ExitCode::from(130)),
     };
-    say(&format!("{} {} ready", title(&arguments), programs::kubernetes_version()), began);
+    say(&format!("{} ready", title(&arguments)), began);
     let began = Instant::now();
     let servers = match &arguments {
-        Arguments::Run { bare: true, .. } => None,
+        bare if bare.is_bare() => None,
         with_node if with_node.wants_node() => {
             cluster.install_on_node().await?;
             None
         }
         _ => Some(start(&cluster).await?),
     };
-    if !matches!(arguments, Arguments::Run { bare: true, .. }) {
+    if !arguments.is_bare() {
         say("webhook serves and is known to the API server, controller runs", began);
     }
     let code = match &arguments {
@@ -109,23 +113,29 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn title(arguments: &Arguments) -> &'static str {
-    if arguments.wants_node() { "control plane and node" } else { "control plane" }
+fn title(arguments: &Arguments) -> String {
+    let version = programs::kubernetes_version();
+    match foreign() {
+        Some(kubeconfig) if arguments.wants_node() => format!("cluster of {}", kubeconfig.display()),
+        _ if arguments.wants_node() => format!("control plane {version} and node"),
+        _ => format!("control plane {version}"),
+    }
 }
 
 /// Makes what can be made outside only, and starts this program again in an enclosure.
-async fn enclose() -> anyhow::Result<ExitCode> {
+async fn enclose(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Err(reason) = machine::prepare().context("cannot run tests/cluster/prepare-node")? {
         anyhow::bail!("this machine cannot be a node: {reason}");
     }
     programs::build_all().await?;
     let image = match env::var_os(IMAGE) {
-        Some(image) => std::fs::canonicalize(image).context("cannot find the image that APOLO_IMAGE names")?,
-        None => machine::build_image()?,
+        Some(image) => Some(std::fs::canonicalize(image).context("cannot find the image that APOLO_IMAGE names")?),
+        None if arguments.is_bare() => None,
+        None => Some(machine::build_image()?),
     };
     let enclosure = Enclosure::new().context("cannot make a folder for the node")?;
     let busybox = images::write_busybox(enclosure.folder()).context("cannot make the image of busybox")?;
-    let archives = env::join_paths([image, busybox]).context("cannot pass on the paths of images")?;
+    let archives = env::join_paths(image.into_iter().chain([busybox])).context("cannot pass on the paths of images")?;
     let status = enclosure.run(&[(ARCHIVES, archives)]).context("cannot start in an enclosure")?;
     Ok(exit_code(status))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -23,7 +23,7 @@ pub fn prepare() -> io::Result<Result<(), String>> {
 ///
 /// # Errors
 /// When it cannot be built; the script has said why on stderr.
-pub fn build_image() -> io::Result<std::path::PathBuf> {
+pub fn build_image() -> io::Result<PathBuf> {
     let script = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/image"));
     let output = Command::new(script).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
