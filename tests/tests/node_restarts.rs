@@ -106,6 +106,10 @@ async fn after_a_restart_of_kubelet_what_runs_goes_on_and_what_ends_waits() -> a
             scene.bobs.inside(name, "touch /tmp/end").await?;
         }
         is_told(&scene, "variable", "Error: secret \"apolo-shared-").await?;
+        for (name, ..) in WAYS {
+            let status = container(&scene, name).await.map_err(anyhow::Error::msg)?;
+            assert_eq!(status.restart_count, 0, "{name} does not start again");
+        }
         // Given again, all that had ended starts again: what waited lost nothing.
         scene.share("password", &[KEY]).await?;
         for (name, _, _, read) in WAYS {

@@ -109,7 +109,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     drop(servers);
     drop(cluster);
-    say(&format!("{} stopped, its folder removed", title(&arguments)), began);
+    let left = if foreign().is_some() { "left as it is" } else { "stopped, its folder removed" };
+    say(&format!("{} {left}", title(&arguments)), began);
     Ok(code)
 }
 

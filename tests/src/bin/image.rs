@@ -26,11 +26,7 @@ fn main() -> anyhow::Result<()> {
         entries: vec![Entry::file("apolo-secrets", 0o755, program)],
         entrypoint: vec!["/apolo-secrets".into()],
         user: "65532:65532".into(),
-        labels: vec![
-            label("title", "apolo-secrets"),
-            label("licenses", env!("CARGO_PKG_LICENSE")),
-            label("version", env!("CARGO_PKG_VERSION")),
-        ],
+        labels: vec![label("title", "apolo-secrets"), label("licenses", env!("CARGO_PKG_LICENSE"))],
     };
     let made = image.archive()?;
     std::fs::write(&archive, &made.bytes).with_context(|| format!("writing {}", archive.display()))?;

@@ -1,6 +1,6 @@
 //! A value where it was asked for, as every kind of user and container reads it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
 use apolo_tests::{
@@ -9,9 +9,11 @@ use apolo_tests::{
     node::containers::{container, template},
     objects,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::api::batch::v1::Job;
 use kube::{ResourceExt, api::ListParams};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A file, a directory and a variable.
 const ASKED: [(&str, &str); 2] = [
@@ -49,7 +51,7 @@ async fn a_job_a_cron_job_and_a_deployment_read_file_directory_and_variable() ->
         })
         .await?;
         // At the next full minute.
-        within(std::time::Duration::from_secs(90), "the CronJob has made a Job", async || {
+        within(Duration::from_secs(90), "the CronJob has made a Job", async || {
             let jobs = ns.api::<Job>().list(&ListParams::default()).await.map_err(|error| error.to_string())?;
             if jobs.items.len() == 2 { Ok(()) } else { Err(format!("{} Jobs", jobs.items.len())) }
         })
@@ -175,6 +177,35 @@ async fn a_pod_waits_for_a_secret_that_comes_later() -> anyhow::Result<()> {
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn any_bytes_under_any_key_arrive_as_they_are_and_hide_nothing_beside_them() -> anyhow::Result<()> {
+    let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(100_000).collect();
+    with_namespace(async |ns| {
+        ns.create(&json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            // The name of the object that a key has which is not one: in lower case, and a digest.
+            "metadata": {"name": object_name("HF_TOKEN")},
+            "data": {"HF_TOKEN": STANDARD.encode(&bytes)},
+        }))
+        .await?;
+        let asked = [("secrets.apolo.us/volume", "secret:HF_TOKEN:/bin/hf-token\nsecret:HF_TOKEN:/bin/tokens/")];
+        let script = "cd /bin; sha256sum <hf-token; sha256sum <tokens/HF_TOKEN; ls /bin/sh";
+        ns.create(&objects::job("bytes", &template(&asked, script))).await?;
+        let pod = ns.pod_of("bytes").await?.name_any();
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(ns.printed(&pod, "main").await?, format!("{digest}  -\n{digest}  -\n/bin/sh\n"));
+        Ok(())
+    })
+    .await
+}
+
+/// As the contract names the object of such a key.
+fn object_name(key: &str) -> String {
+    let digits: String = Sha256::digest(key.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{digits}", key.to_lowercase().replace('_', "-"))
 }
 
 fn merge(into: &mut Value, fields: &Value) {
