@@ -38,12 +38,13 @@ lint: ## Check format, lints, the chart and, where cargo-deny is installed, the 
 fmt: ## Format the sources
 	$(CARGO) fmt --all
 
-generate: ## Write the files that are made from others (manifests, docs/reference, docs/EXAMPLES.md, two of the chart's)
+generate: ## Write the files that are made from others (manifests, docs/reference, docs/EXAMPLES.md, of the chart, tests/chart/golden)
 	$(CARGO) build --locked --quiet --package apolo-secrets --package apolo-cli --bins
 	APOLO_GENERATE=1 $(CARGO) test --locked --quiet --package apolo-tests --test documents
+	APOLO_GENERATE=1 $(CARGO) test --locked --quiet --package apolo-tests --test renderings
 
 verify: ## Check that the generated files are up to date
-	$(CARGO) test --locked --quiet --package apolo-tests --test documents
+	$(CARGO) test --locked --quiet --package apolo-tests --test documents --test renderings
 
 bench: ## Print the figures of docs/BENCHMARKS.md
 	crates/apolo-bench/run

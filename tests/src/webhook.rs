@@ -34,6 +34,8 @@ const BINARY_PATH: &str = "APOLO_SECRETS_BINARY";
 pub const RELEASE: &str = "apolo-secrets";
 /// The service account of the webhook, in the namespace of the release.
 const WEBHOOK_ACCOUNT: &str = "apolo-secrets-webhook";
+/// Values of the chart for a cluster in which no Pod runs: webhook and controller are outside.
+pub const OUTSIDE: &str = "controller.enabled=false";
 /// The chart.
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/apolo-secrets");
 
@@ -217,10 +219,24 @@ impl ControlPlane {
     }
 
     async fn render_with(&self, url: &str, values: &[&str]) -> Result<String, Error> {
+        let set = format!("{OUTSIDE},webhook.url={url}");
+        let arguments = ["template", RELEASE, CHART, "--no-hooks", "--namespace", RELEASE, "--set", &set];
+        let rendered = run("helm", self.helm([&arguments, values].concat()), "").await?;
+        Ok(self.trusting(&rendered))
+    }
+
+    /// The same, in which the API server trusts whom this control plane's authority signs for. The chart says nothing of that: whoever
+    /// makes the certificate does.
+    fn trusting(&self, rendered: &str) -> String {
         let authority = STANDARD.encode(&self.authority().pair().certificate);
-        let set = format!("webhook.url={url},webhook.caBundle={authority}");
-        let arguments = ["template", RELEASE, CHART, "--namespace", RELEASE, "--set", &set];
-        run("helm", self.helm([&arguments, values].concat()), "").await
+        let mut trusting = String::new();
+        for line in rendered.lines() {
+            trusting.push_str(&format!("{line}\n"));
+            if let Some((indent, "")) = line.split_once("clientConfig:") {
+                trusting.push_str(&format!("{indent}  caBundle: {authority}\n"));
+            }
+        }
+        trusting
     }
 
     /// The metrics of the webhook that runs, as text.

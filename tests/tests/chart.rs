@@ -1,18 +1,22 @@
 //! The chart as a release of helm, on a control plane of its own.
 
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
 use apolo_tests::{
     cluster::Cluster,
     command,
+    eventually::eventually,
+    generated::root,
     grants::grant,
     namespace::with_namespace,
     rights,
-    webhook::{CHART, RELEASE},
+    webhook::{CHART, OUTSIDE, RELEASE},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 /// `helm VERB` of the release, with these values.
 async fn helm(cluster: &Cluster, arguments: &[&str]) -> anyhow::Result<()> {
@@ -22,8 +26,7 @@ async fn helm(cluster: &Cluster, arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 async fn install(cluster: &Cluster, values: &str) -> anyhow::Result<()> {
-    let authority = STANDARD.encode(&cluster.authority().pair().certificate);
-    let set = format!("webhook.url=https://127.0.0.1:10250,webhook.caBundle={authority},{values}");
+    let set = format!("{OUTSIDE},webhook.url=https://127.0.0.1:10250,{values}");
     helm(cluster, &["install", RELEASE, CHART, "--create-namespace", "--set", &set]).await
 }
 
@@ -39,7 +42,7 @@ async fn the_definitions_and_all_grants_stay_when_the_release_goes_unless_told_o
     let cluster = Cluster::start().await?;
     install(&cluster, "crds.enabled=false").await?;
     assert_eq!(definitions(&cluster).await?, [""; 0]);
-    helm(&cluster, &["uninstall", RELEASE]).await?;
+    helm(&cluster, &["uninstall", RELEASE, "--no-hooks"]).await?;
 
     install(&cluster, "crds.enabled=true").await?;
     assert_eq!(definitions(&cluster).await?.len(), 2);
@@ -52,15 +55,101 @@ async fn the_definitions_and_all_grants_stay_when_the_release_goes_unless_told_o
     let made =
         command::run(cluster.kubectl(["create", "--filename=-"]), grant("kept", &Map::new()).to_string()).await?;
     ensure!(made.status.success(), "{}", made.stderr);
-    helm(&cluster, &["uninstall", RELEASE]).await?;
+    helm(&cluster, &["uninstall", RELEASE, "--no-hooks"]).await?;
     let kept = command::run(cluster.kubectl(["get", "secretgrants", "--output=name"]), "").await?;
     assert_eq!(kept.stdout, "secretgrant.secrets.apolo.us/kept\n");
 
     // The release finds what it left behind, and takes it along this time.
     install(&cluster, "crds.keep=false").await?;
     assert_eq!(definitions(&cluster).await?.len(), 2);
-    helm(&cluster, &["uninstall", RELEASE, "--wait"]).await?;
+    helm(&cluster, &["uninstall", RELEASE, "--no-hooks", "--wait"]).await?;
     assert_eq!(definitions(&cluster).await?, [""; 0]);
+    Ok(())
+}
+
+/// A hook of the release, as the API server has it.
+async fn hook(cluster: &Cluster) -> anyhow::Result<Value> {
+    let hooks = ["get", "mutatingwebhookconfiguration", RELEASE, "--output=jsonpath={.webhooks[0]}"];
+    let got = command::run(cluster.kubectl(hooks), "").await?;
+    ensure!(got.status.success(), "{}", got.stderr);
+    Ok(serde_json::from_str(&got.stdout)?)
+}
+
+/// It is written by others, and is in no rendering; whoever upgrades says nothing of it.
+#[tokio::test]
+async fn whom_the_api_server_trusts_stays_when_the_release_is_upgraded() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let authority = STANDARD.encode(&cluster.authority().pair().certificate);
+    let trust = json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": authority}]).to_string();
+    let trust = async |manager: &str| {
+        let arguments = ["patch", "mutatingwebhookconfiguration", RELEASE, "--type=json", "--patch", &trust, manager];
+        let patched = command::run(cluster.kubectl(arguments), "").await?;
+        ensure!(patched.status.success(), "{}", patched.stderr);
+        anyhow::Ok(())
+    };
+    install(&cluster, "webhook.timeoutSeconds=7").await?;
+    assert!(hook(&cluster).await?["clientConfig"]["caBundle"].is_null());
+    trust("--field-manager=test").await?;
+    for (values, url) in [
+        ("webhook.timeoutSeconds=8,webhook.url=https://127.0.0.1:10250", "https://127.0.0.1:10250/pods/mutate"),
+        ("webhook.timeoutSeconds=9,webhook.url=https://127.0.0.1:10251", "https://127.0.0.1:10251/pods/mutate"),
+    ] {
+        let set = format!("{OUTSIDE},{values}");
+        helm(&cluster, &["upgrade", RELEASE, CHART, "--set", &set]).await?;
+        let hook = hook(&cluster).await?;
+        assert_eq!(hook["clientConfig"], json!({"url": url, "caBundle": authority}));
+        assert!(values.contains(&format!("timeoutSeconds={}", hook["timeoutSeconds"])), "{hook}");
+    }
+    helm(&cluster, &["rollback", RELEASE, "1"]).await?;
+    let hook = hook(&cluster).await?;
+    assert_eq!((&hook["timeoutSeconds"], &hook["clientConfig"]["caBundle"]), (&json!(7), &json!(authority)));
+    Ok(())
+}
+
+/// The same of who installs without helm.
+#[tokio::test]
+async fn whom_the_api_server_trusts_stays_when_the_manifest_is_applied_again() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let manifest = std::fs::read_to_string(root().join("manifests/install.yaml"))?;
+    let apply = async |more: &[&str]| {
+        let applied = command::run(cluster.kubectl([&["apply", "--filename=-"], more].concat()), &manifest).await?;
+        ensure!(applied.status.success(), "{}", applied.stderr);
+        anyhow::Ok(())
+    };
+    let trust = json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "Q0E="}]).to_string();
+    for how in [&[][..], &["--server-side", "--force-conflicts"]] {
+        apply(how).await?;
+        let authority = STANDARD.encode(&cluster.authority().pair().certificate);
+        let trust = trust.replace("Q0E=", &authority);
+        let patch = ["patch", "mutatingwebhookconfiguration", RELEASE, "--type=json", "--patch", &trust];
+        let patched = command::run(cluster.kubectl(patch), "").await?;
+        ensure!(patched.status.success(), "{}", patched.stderr);
+        apply(how).await?;
+        let service =
+            json!({"name": "apolo-secrets-webhook", "namespace": RELEASE, "port": 443, "path": "/pods/mutate"});
+        assert_eq!(
+            hook(&cluster).await?["clientConfig"],
+            json!({"service": service, "caBundle": authority}),
+            "{how:?}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn our_requests_have_a_priority_level_that_is_there() -> anyhow::Result<()> {
+    let cluster = Cluster::shared()?;
+    for name in [RELEASE.to_owned(), format!("{RELEASE}-leader-election")] {
+        let about = "--output=jsonpath={.status.conditions[?(@.type=='Dangling')].status}";
+        eventually("it is known whether the level is there", async || {
+            let got = command::run(cluster.kubectl(["get", "flowschema", &name, about]), "").await;
+            match got.map_err(|error| error.to_string())?.stdout.as_str() {
+                "False" => Ok(()),
+                other => Err(format!("{name}: {other:?}")),
+            }
+        })
+        .await?;
+    }
     Ok(())
 }
 

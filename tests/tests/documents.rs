@@ -1,30 +1,17 @@
 //! Documents that are made from others are up to date: `make generate` writes them, `make verify` checks them.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use anyhow::Context;
-use apolo_tests::examples::Example;
+use apolo_tests::{
+    chart_values::ChartValue,
+    examples::Example,
+    generated::{check, root},
+};
 use serde::Deserialize;
-
-const GENERATE: &str = "APOLO_GENERATE";
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Writes a document, or holds what is there against what it should be.
-fn check(path: &str, content: &str) -> anyhow::Result<()> {
-    let file = root().join(path);
-    if std::env::var_os(GENERATE).is_some() {
-        return std::fs::write(&file, content).with_context(|| format!("writing {path}"));
-    }
-    let there = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(there == content, "{path} is not up to date: run make generate");
-    Ok(())
-}
+use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 struct Row {
@@ -74,6 +61,76 @@ fn the_reference_of_the_servers_is_what_their_help_says() -> anyhow::Result<()> 
         page.push_str(&help(&apolo_tests::webhook::binary()?, "apolo-secrets", arguments)?);
     }
     check("docs/reference/apolo-secrets.md", &page)
+}
+
+#[test]
+fn the_page_of_the_charts_values_is_what_they_say() -> anyhow::Result<()> {
+    let mut page = String::from(
+        "# Values of the chart\n\nGenerated from [`values.yaml`](../../charts/apolo-secrets/values.yaml). How to install: \
+         [INSTALL.md](../INSTALL.md).\n\n| value | default | what it is |\n|---|---|---|\n",
+    );
+    for value in ChartValue::all()? {
+        let default = value.default.map(|default| format!("`{default}`")).unwrap_or_default();
+        page.push_str(&format!("| `{}` | {default} | {} |\n", value.path, value.words));
+    }
+    check("docs/reference/values.md", &page)
+}
+
+#[test]
+fn the_schema_of_the_values_describes_them_in_their_own_words() -> anyhow::Result<()> {
+    const WHERE: &str = "charts/apolo-secrets/values.schema.json";
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(root().join(WHERE))?)?;
+    let mut described = described(&schema, "");
+    described.remove("global");
+    for value in ChartValue::all()? {
+        assert!(!value.words.is_empty(), "values.yaml says nothing of {}", value.path);
+        let words = described.remove(&value.path);
+        assert_eq!(
+            words,
+            Some(value.words),
+            "{WHERE}: the description of {} is not its comment in values.yaml",
+            value.path
+        );
+    }
+    assert!(described.is_empty(), "{WHERE} describes what is not in values.yaml: {described:?}");
+    Ok(())
+}
+
+/// What a schema says of the values below a path, by their paths.
+fn described(schema: &Value, path: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(words) = property["description"].as_str() {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            all.append(&mut described(property, &path));
+            all.insert(path, words.to_owned());
+        }
+    }
+    all
+}
+
+/// No object of the schema takes a value that it does not know, but for maps whose keys are anybody's.
+#[test]
+fn the_schema_of_the_values_takes_nothing_that_it_does_not_know() -> anyhow::Result<()> {
+    fn open(schema: &Value, path: &str, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(fields) => {
+                if fields.contains_key("properties") && fields.get("additionalProperties") != Some(&json!(false)) {
+                    found.push(path.to_owned());
+                }
+                fields.iter().for_each(|(name, below)| open(below, &format!("{path}/{name}"), found));
+            }
+            Value::Array(items) => items.iter().for_each(|below| open(below, path, found)),
+            _ => {}
+        }
+    }
+    let schema = std::fs::read_to_string(root().join("charts/apolo-secrets/values.schema.json"))?;
+    let mut found = Vec::new();
+    open(&serde_json::from_str(&schema)?, "", &mut found);
+    assert_eq!(found, [""; 0]);
+    open(&json!({"properties": {}}), "twin", &mut found);
+    assert_eq!(found, ["twin"]);
+    Ok(())
 }
 
 /// The parts of docs/EXAMPLES.md: a folder of `examples`, its title, and what is to be said of all that is in it.

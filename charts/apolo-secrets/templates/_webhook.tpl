@@ -1,8 +1,25 @@
 {{/* How the API server reaches a path of the webhook. */}}
 {{- define "apolo-secrets.webhook.clientConfig" -}}
-{{- $webhook := .root.Values.webhook -}}
-url: {{ required "webhook.url: this version of the chart brings no webhook into the cluster; say where one runs, such as https://127.0.0.1:10250" $webhook.url }}{{ .path }}
-caBundle: {{ required "webhook.caBundle: the API server trusts only a webhook whose CA it knows; give the CA of webhook.url as PEM in base64" $webhook.caBundle }}
+{{- with .root.Values.webhook.url -}}
+url: {{ . }}{{ $.path }}
+{{- else -}}
+service:
+  name: {{ .root.Release.Name }}-webhook
+  namespace: {{ .root.Release.Namespace }}
+  port: 443
+  path: {{ .path }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The annotations of both configurations. Whose certificates the API server trusts, caBundle, is not in what is rendered: the controller
+or cert-manager writes it, or whoever brings the certificate, and it stays what it is when the release is upgraded.
+*/}}
+{{- define "apolo-secrets.webhook.annotations" -}}
+{{- if eq .Values.certificates.mode "cert-manager" -}}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ .Release.Name }}-webhook
+{{- end -}}
 {{- end -}}
 
 {{/* What holds for every hook of ours. */}}
@@ -13,11 +30,7 @@ timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
 # A Pod that asks for secrets and was not seen by us would start without them, or with what it may not have.
 failurePolicy: Fail
 matchPolicy: Equivalent
-namespaceSelector:
-  matchExpressions:
-    - key: kubernetes.io/metadata.name
-      operator: NotIn
-      values: [kube-system, {{ .Release.Namespace }}]
+{{ include "apolo-secrets.acts" . }}
 {{- end -}}
 
 {{/* Only Pods that bear an annotation of ours: no other ever reaches us, and none waits for us. */}}
@@ -43,12 +56,4 @@ matchConditions:
       oldObject == null || object.?spec.orValue({}) != oldObject.?spec.orValue({}) ||
       {{ include "apolo-secrets.ours" "object.metadata.?annotations" }} !=
       {{ include "apolo-secrets.ours" "oldObject.metadata.?annotations" }}
-{{- end -}}
-
-{{- define "apolo-secrets.labels" -}}
-app.kubernetes.io/name: apolo-secrets
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}

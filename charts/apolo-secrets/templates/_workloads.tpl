@@ -14,11 +14,16 @@ that the API server would refuse in other words.
 {{- range $row := $rows -}}
   {{- $name := include "apolo-secrets.workload.name" $row -}}
   {{- if hasKey $seen $name -}}
-    {{- fail (printf "workloads: there is more than one row for %s (kind %s); make one of them, with the kind written as its API has it" $name $row.kind) -}}
+    {{- fail (printf "\nworkloads: there is more than one row for %s (kind %s); make one of them, with the kind written as its API has it\n" $name $row.kind) -}}
   {{- end -}}
   {{- $_ := set $seen $name "" -}}
 {{- end -}}
 {{- dict "rows" $rows | toJson -}}
+{{- end -}}
+
+{{/* The rows of the value `workloads`, as the file that the processes read. */}}
+{{- define "apolo-secrets.workloads.file" -}}
+{{- toYaml .Values.workloads -}}
 {{- end -}}
 
 {{/* The plural of a row's kind. */}}

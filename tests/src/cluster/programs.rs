@@ -53,7 +53,15 @@ pub fn kubernetes_version() -> String {
 /// Builds what is not built yet, and answers with the folders that hold it. What the script says goes to stderr.
 pub(crate) async fn build() -> Result<[PathBuf; 2], Error> {
     let kubernetes = build_one(format!("kubernetes/{}", kubernetes_version())).await?;
-    Ok([kubernetes, build_one("helm".into()).await?])
+    Ok([kubernetes, helm().await?])
+}
+
+/// The same of helm alone.
+///
+/// # Errors
+/// When it cannot be built.
+pub async fn helm() -> Result<PathBuf, Error> {
+    build_one("helm".into()).await
 }
 
 /// The same of what makes a node of this machine.
