@@ -129,6 +129,16 @@ impl ControlPlane {
         self.make_known(webhook, &["--values", &values]).await
     }
 
+    /// The same where hooks and policies act in these namespaces only; `default` is to be one of them.
+    ///
+    /// # Errors
+    /// When it does not start, or the API server does not come to ask it.
+    pub async fn install_watching(&self, namespaces: &[&str]) -> Result<Webhook, Error> {
+        let names = namespaces.join(",");
+        let webhook = self.start_webhook_at(self.url(), &[format!("--watch-namespaces={names}")]).await?;
+        self.make_known(webhook, &["--set", &format!("watchNamespaces={{{names}}}")]).await
+    }
+
     async fn make_known(&self, webhook: Webhook, values: &[&str]) -> Result<Webhook, Error> {
         let rendered = self.render_with(&webhook.url, values).await?;
         self.apply_release(&rendered).await?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use apolo_api::catalog::{NAME, SecretCatalog, SecretCatalogStatus};
 use apolo_runtime::telemetry::log::chain;
+use apolo_runtime::watched::Watched;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -46,6 +47,8 @@ pub struct Catalogs {
     pub metrics: ControllerMetrics,
     /// Namespaces that do not exist for us.
     pub excluded: Vec<String>,
+    /// Where we act.
+    pub watched: Watched,
     /// When each may be written again.
     pub pace: Pace,
     /// How often each has failed in a row.
@@ -120,8 +123,9 @@ impl Catalogs {
         }
         let known = listing.catalog.clone();
         let terms = self.terms.clone();
+        let is_watched = self.watched.includes(namespace);
         // Of many grants it takes a while, in which grants must not wait.
-        let listed = spawn_blocking(move || listed(&listing, &terms, now)).await;
+        let listed = spawn_blocking(move || is_watched.then(|| listed(&listing, &terms, now)).flatten()).await;
         let Ok(wanted) = listed else { return Ok(Outcome::Behind) };
         let wanted = match (wanted, &known) {
             (None, None) => return Ok(Outcome::Settled),

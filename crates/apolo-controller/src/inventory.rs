@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use apolo_api::grant::SecretGrant;
+use apolo_runtime::watched::Watched;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
 use kube::{Client, Resource};
@@ -43,10 +44,15 @@ struct Suspect {
 ///
 /// # Errors
 /// When the API server does not tell.
-pub async fn missed(client: &Client, store: &Store, excluded: &[String]) -> Result<Vec<Source>, kube::Error> {
+pub async fn missed(
+    client: &Client,
+    store: &Store,
+    excluded: &[String],
+    watched: &Watched,
+) -> Result<Vec<Source>, kube::Error> {
     let mut suspected = Vec::new();
     for kind in counted(excluded) {
-        let suspects = kind.suspects(client, store).await?;
+        let suspects = kind.suspects(client, store, watched).await?;
         if !suspects.is_empty() {
             suspected.push((kind, suspects));
         }
@@ -77,9 +83,12 @@ fn counted(excluded: &[String]) -> [Counted; 4] {
 }
 
 impl Counted {
-    async fn suspects(&self, client: &Client, store: &Store) -> Result<Vec<Suspect>, kube::Error> {
+    async fn suspects(&self, client: &Client, store: &Store, watched: &Watched) -> Result<Vec<Suspect>, kube::Error> {
         let (mut listed, mut suspects) = (HashSet::new(), Vec::new());
         let as_of = pages(client, &self.path, self.params.clone(), |it| {
+            if self.source.asks() && !watched.includes(&it.namespace) {
+                return;
+            }
             let version = it.version();
             listed.insert(it.uid.clone());
             let suspect = Suspect { namespace: it.namespace, name: it.name, uid: it.uid, version: Some(version) };

@@ -15,6 +15,7 @@ use apolo_runtime::serve::listen;
 use apolo_runtime::signal;
 use apolo_runtime::telemetry::metrics::Metrics;
 use apolo_runtime::telemetry::probes::{self, ProbesAddress};
+use apolo_runtime::watched::Watched;
 use apolo_runtime::workloads;
 use clap::Args;
 use kube::Client;
@@ -73,6 +74,10 @@ pub struct ControllerArgs {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
+    pub watched: Watched,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
     pub probes: ProbesAddress,
 }
 
@@ -124,6 +129,7 @@ pub async fn run(args: ControllerArgs, version: &str) -> anyhow::Result<()> {
         held,
         counts,
         excluded,
+        watched: args.watched,
     };
     let (work, watches) = (Arc::new(shared.work()), shared.watches());
     let readiness = readiness(&store);
@@ -179,6 +185,7 @@ struct Shared {
     held: Held,
     counts: ControllerMetrics,
     excluded: Vec<String>,
+    watched: Watched,
 }
 
 impl Shared {
@@ -201,6 +208,7 @@ impl Shared {
             metrics: self.counts.clone(),
             client: self.client.clone(),
             excluded: self.excluded.clone(),
+            watched: self.watched.clone(),
             failures: Failures::default(),
             delivery_failures: Failures::default(),
         }
@@ -229,6 +237,7 @@ impl Shared {
             held: self.held.clone(),
             metrics: self.counts.clone(),
             excluded: self.excluded.clone(),
+            watched: self.watched.clone(),
             pace: Pace::default(),
             failures: Failures::default(),
         }
@@ -243,6 +252,7 @@ impl Shared {
             metrics: self.counts.clone(),
             restarts: Arc::clone(&self.restarts),
             excluded: self.excluded.clone(),
+            watched: self.watched.clone(),
         }
     }
 }

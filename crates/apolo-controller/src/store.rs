@@ -66,6 +66,14 @@ pub enum Source {
     Namespaces,
 }
 
+impl Source {
+    /// Whether what we do is for the sake of these.
+    #[must_use]
+    pub fn asks(self) -> bool {
+        matches!(self, Self::SecretGrants | Self::Pods)
+    }
+}
+
 /// What is known. Each function that changes it tells which grants are to be looked at because of that.
 #[derive(Debug, Default)]
 pub struct Store(Mutex<State>);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use apolo_api::catalog::SecretCatalog;
 use apolo_api::grant::SecretGrant;
 use apolo_runtime::watch::{self, News};
+use apolo_runtime::watched::Watched;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -44,6 +45,8 @@ pub struct Watches {
     pub restarts: Arc<Restarts>,
     /// Namespaces that do not exist for us.
     pub excluded: Vec<String>,
+    /// Where we act.
+    pub watched: Watched,
 }
 
 /// Which watches are to be begun again, from a list.
@@ -113,7 +116,7 @@ impl Watches {
             let watching = watch::follow(
                 Api::<K>::all(self.client.clone()),
                 config.clone(),
-                |object| keep.kept(object),
+                |object| self.acts_on(source, &object).then(|| keep.kept(object)).flatten(),
                 |news| self.tell(news, keep),
             );
             tokio::select! {
@@ -121,6 +124,11 @@ impl Watches {
                 () = self.restarts.of(source) => {}
             }
         }
+    }
+
+    /// Whether an object is where we act. A Role, RoleBinding or copy elsewhere is kept, as what no grant and no Pod asks for any more.
+    fn acts_on(&self, source: Source, object: &impl ResourceExt) -> bool {
+        !source.asks() || self.watched.includes(&object.namespace().unwrap_or_default())
     }
 
     fn tell<K, S>(&self, news: News<K, S::Kept>, keep: &S)

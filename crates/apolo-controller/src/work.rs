@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apolo_runtime::telemetry::log::chain;
+use apolo_runtime::watched::Watched;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
@@ -60,6 +61,8 @@ pub struct Work {
     pub client: Client,
     /// Namespaces that do not exist for us.
     pub excluded: Vec<String>,
+    /// Where we act.
+    pub watched: Watched,
     /// How often each grant has failed in a row.
     pub failures: Failures<GrantKey>,
     /// The same of each destination.
@@ -150,7 +153,7 @@ impl Work {
             if self.held.check().is_err() || !self.grants.store.missing().is_empty() {
                 continue;
             }
-            match inventory::missed(&self.client, &self.grants.store, &self.excluded).await {
+            match inventory::missed(&self.client, &self.grants.store, &self.excluded, &self.watched).await {
                 Ok(missed) => {
                     for source in missed {
                         self.metrics.error("watch");

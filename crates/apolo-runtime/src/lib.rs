@@ -17,4 +17,5 @@ pub mod status;
 pub mod telemetry;
 pub mod timestamp;
 pub mod watch;
+pub mod watched;
 pub mod workloads;

@@ -9,6 +9,7 @@ use apolo_api::lineage::{self, Via, is_live};
 use apolo_core::requester::Requester;
 use apolo_core::subject::Subject;
 use apolo_runtime::watch::{News, follow};
+use apolo_runtime::watched::Watched;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
@@ -79,9 +80,14 @@ pub struct Use<'a> {
 }
 
 impl Known {
-    /// Watches for as long as it is polled.
-    pub async fn watch(&self, client: Client) {
-        let kept = |DeserializeGuard(grant): Guarded| Some(grant.map(KnownGrant::of));
+    /// Watches for as long as it is polled. Grants of owners elsewhere than where we act are not there for us.
+    pub async fn watch(&self, client: Client, watched: &Watched) {
+        let kept = |grant: Guarded| {
+            if !watched.includes(&grant.namespace().unwrap_or_default()) {
+                return None;
+            }
+            Some(grant.0.map(KnownGrant::of))
+        };
         follow(Api::<Guarded>::all(client), Config::default(), kept, |news| match news {
             News::Put(grant) => self.put(grant),
             News::Removed(grant) => self.remove(&grant.namespace().unwrap_or_default(), &grant.name_any()),

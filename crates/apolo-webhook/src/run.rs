@@ -17,6 +17,7 @@ use apolo_runtime::serve::{Server, ServerMetrics, listen};
 use apolo_runtime::signal;
 use apolo_runtime::telemetry::metrics::Metrics;
 use apolo_runtime::telemetry::probes::{self, ProbesAddress};
+use apolo_runtime::watched::Watched;
 use apolo_runtime::workloads::table;
 use clap::Args;
 use kube::Client;
@@ -60,6 +61,10 @@ pub struct WebhookArgs {
     /// believe the certificate that it serves.
     #[arg(long, env = "APOLO_WEBHOOK_NAME", value_name = "NAME")]
     pub webhook_name: Option<String>,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub watched: Watched,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
@@ -132,7 +137,7 @@ pub async fn run(args: WebhookArgs, version: &str) -> anyhow::Result<()> {
     };
     tokio::select! {
         served = server.run(shutdown) => served.context("serving the webhook")?,
-        () = known.watch(client.clone()) => {}
+        () = known.watch(client.clone(), &args.watched) => {}
         () = catalogs.watch(client.clone()) => {}
         () = watch(trusted, client) => {}
         probed = probes::serve(probes, Arc::new(metrics), readiness) => probed.context("serving probes")?,
