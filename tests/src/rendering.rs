@@ -74,6 +74,23 @@ impl Helm {
         Ok(command::run(helm, "").await?)
     }
 
+    /// What `helm install` of our release would tell whoever installs it, as far as can be said without a cluster.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub async fn notes(&self, namespace: &str, more: &[&str]) -> Result<String, Error> {
+        let mut helm = Command::new(&self.0);
+        helm.args(["install", RELEASE, CHART, "--namespace", namespace, "--dry-run=client"]).args(more);
+        let finished = command::run(helm, "").await?;
+        match finished.stdout.split_once("\nNOTES:\n") {
+            Some((_, notes)) if finished.status.success() => Ok(notes.to_owned()),
+            _ => Err(Error::Refused {
+                arguments: more.iter().map(|&argument| argument.to_owned()).collect(),
+                stderr: finished.stderr,
+            }),
+        }
+    }
+
     /// What `helm template` of our release prints.
     ///
     /// # Errors

@@ -117,6 +117,73 @@ async fn wrong_values_are_refused_by_name_and_with_the_mend() -> anyhow::Result<
     Ok(())
 }
 
+#[tokio::test]
+async fn whoever_installs_is_warned_and_told_how_to_go_on() -> anyhow::Result<()> {
+    let helm = Helm::built().await?;
+    for (set, namespace, warnings) in [
+        ("logLevel=info", RELEASE, &[][..]),
+        (
+            "crds.keep=false",
+            RELEASE,
+            &["crds.keep is false: to uninstall this release is to delete all grants of the cluster."],
+        ),
+        (
+            "webhook.replicas=1",
+            RELEASE,
+            &["webhook.replicas is 1: while its node is away, Pods and workloads that ask for secrets are refused."],
+        ),
+        (
+            "controller.replicas=1",
+            RELEASE,
+            &["controller.replicas is 1: while its node is away nothing is granted, brought or withdrawn."],
+        ),
+        (
+            "certificates.mode=cert-manager",
+            RELEASE,
+            &[
+                "certificates.mode is cert-manager, and the cluster has none: install it, with its CA injector, or set certificates.mode to builtin.",
+            ],
+        ),
+        (
+            "crds.enabled=false",
+            RELEASE,
+            &[
+                "crds.enabled is false: the kinds SecretGrant and SecretCatalog have to be there: apolo-secrets crds | kubectl apply -f -",
+            ],
+        ),
+        (
+            "rbac.aggregateClusterRoles=false",
+            RELEASE,
+            &[
+                "rbac.aggregateClusterRoles is false: only those to whom a Role of yours gives the verb share on Secrets can grant.",
+            ],
+        ),
+        (
+            "logLevel=info",
+            "default",
+            &[
+                "It is in namespace default, whose Pods can use no secrets by annotation now. Give it a namespace of its own: --namespace apolo-secrets --create-namespace",
+            ],
+        ),
+    ] {
+        let notes = helm.notes(namespace, &["--set", set]).await?;
+        let told: Vec<&str> = notes.lines().filter_map(|line| line.strip_prefix("WARNING: ")).collect();
+        assert_eq!(told, warnings, "{set}");
+        for step in ["rollout status deployment", "create secret generic greeting", "kind: Job", "apolo check -n"] {
+            ensure!(notes.contains(step), "{set}: {step}: {notes}");
+        }
+        ensure!(!notes.contains("caBundle"), "{set}: {notes}");
+    }
+    // Whoever brings the certificate has to say whose it is.
+    let provided = "certificates.mode=provided,certificates.provided.secretName=mine,watchNamespaces={alice}";
+    let notes = helm.notes(RELEASE, &["--set", provided]).await?;
+    ensure!(
+        notes.contains(".webhooks[].clientConfig.caBundle = $ca") && notes.contains("kubectl -n alice create secret"),
+        "{notes}"
+    );
+    Ok(())
+}
+
 /// The rules of each Role and ClusterRole, a line each, as `tests/chart/rights.txt` has them.
 fn rights(objects: &[Rendered]) -> String {
     let words = |rule: &Value, field: &str| {
