@@ -17,12 +17,13 @@ const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 read -r _
 export FOLDER="$1"
+name=${FOLDER##*/}
 started_here() {
     ps -A -ww -o pid= -o command= |
         awk '{ pid = $1; sub(/^ *[0-9]+ +/, ""); if (index($0, ENVIRON["FOLDER"] "/bin/") == 1) print pid }'
 }
 cgroups() {
-    [ ! -e /sys/fs/cgroup ] || find /sys/fs/cgroup -depth -type d -path "*/${FOLDER##*/}*"
+    [ ! -e /sys/fs/cgroup ] || find /sys/fs/cgroup -depth -type d -path "*/${name:?}*"
 }
 while pids=$(started_here); [ -n "$pids" ] || [ -e "$FOLDER" ] || [ -n "$(cgroups)" ]; do
     [ -z "$pids" ] || kill -KILL $pids
