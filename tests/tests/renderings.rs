@@ -169,7 +169,9 @@ async fn whoever_installs_is_warned_and_told_how_to_go_on() -> anyhow::Result<()
         let notes = helm.notes(namespace, &["--set", set]).await?;
         let told: Vec<&str> = notes.lines().filter_map(|line| line.strip_prefix("WARNING: ")).collect();
         assert_eq!(told, warnings, "{set}");
-        for step in ["rollout status deployment", "create secret generic greeting", "kind: Job", "apolo check -n"] {
+        for step in
+            ["rollout status deployment", "create secret generic greeting", "kind: Job", "logs --follow job/first"]
+        {
             ensure!(notes.contains(step), "{set}: {step}: {notes}");
         }
         ensure!(!notes.contains("caBundle"), "{set}: {notes}");
@@ -226,7 +228,7 @@ async fn the_rights_are_those_that_are_pinned() -> anyhow::Result<()> {
         ensure!(!line.contains("-webhook: ") || !line.contains(": secrets"), "{line}");
     }
     for (binding, subjects) in bindings(&objects) {
-        let account = binding.rsplit(' ').next().unwrap_or_default();
+        let account = binding.rsplit(' ').next().unwrap_or_default().trim_end_matches("-certificates");
         let expected = serde_json::json!([{"kind": "ServiceAccount", "name": account, "namespace": RELEASE}]);
         ensure!(subjects == expected, "{binding}: {subjects}");
     }

@@ -75,7 +75,8 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* Is it alive, and is it ready: the webhook to be asked, the controller to write once it leads. */}}
+{{/* Is it alive, and is it ready: the webhook to be asked, the controller to write once it leads. It is not for a moment in which whom
+     the API server trusts was overwritten that it is asked no more: that is mended sooner. */}}
 {{- define "apolo-secrets.container.probes" -}}
 livenessProbe:
   httpGet:
@@ -90,7 +91,7 @@ readinessProbe:
     port: metrics
   periodSeconds: 2
   timeoutSeconds: 2
-  failureThreshold: 2
+  failureThreshold: 3
 {{- end -}}
 
 {{- define "apolo-secrets.container.mounts" -}}

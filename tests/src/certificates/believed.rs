@@ -165,9 +165,10 @@ impl Watched {
         Self { seen, tasks }
     }
 
-    /// How many Pods were asked for since the last time that what was seen was taken.
-    pub fn tally(&self) -> usize {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).pods
+    /// Whether enough was asked, since the last time that what was seen was taken, to tell anything.
+    pub fn is_enough(&self) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.pods > 10 && seen.handshakes > 5
     }
 
     /// What was seen until now, or since the last time that this was asked.

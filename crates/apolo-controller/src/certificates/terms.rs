@@ -27,8 +27,9 @@ pub enum Mode {
 /// The arguments about certificates.
 #[derive(Args, Clone, Debug)]
 pub struct CertificatesArgs {
-    /// Whether this controller makes and renews the webhook's certificates and keeps caBundle.
-    #[arg(long = "certificates", env = "APOLO_CERTIFICATES", default_value = "off", value_name = "MODE")]
+    /// Who makes and renews the webhook's certificates and keeps caBundle: builtin, which is this controller, or off, somebody else.
+    #[arg(long = "certificates", env = "APOLO_CERTIFICATES", default_value = "off", hide_possible_values = true)]
+    #[arg(value_name = "MODE")]
     pub mode: Mode,
 
     /// Name of both webhook configurations, whose caBundle is kept.
