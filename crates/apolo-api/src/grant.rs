@@ -78,6 +78,13 @@ impl SecretGrantSpec {
         let of_subjects = self.subjects.iter().filter_map(GrantSubject::destination);
         self.namespaces.iter().map(String::as_str).chain(of_subjects).collect()
     }
+
+    /// Whether the grant opens a namespace.
+    #[must_use]
+    pub fn opens(&self, namespace: &str) -> bool {
+        self.namespaces.iter().any(|named| named == namespace)
+            || self.subjects.iter().any(|subject| subject.destination() == Some(namespace))
+    }
 }
 
 #[cfg(test)]

@@ -17,13 +17,15 @@ use apolo_api::access::Access;
 use apolo_core::requester::Requester;
 use apolo_runtime::review::Reviews;
 use k8s_openapi::jiff::Timestamp;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use crate::apply::{ApplyError, Writer};
 use crate::copies::SealedSecret;
 use crate::events::Events;
 use crate::metrics::ControllerMetrics;
-use crate::store::{Kept, Reader, Store};
+use crate::store::{Asked, Destination, Kept, Party, Reader, Store};
+use decision::FEW;
 use pass::Pass;
 use plan::{askers, lacks, surplus};
 
@@ -69,16 +71,8 @@ impl Deliveries {
     pub async fn reconcile(&self, namespace: &str, is_rest: bool) -> Delivered {
         let seen = self.store.destination(namespace);
         let now = Timestamp::now();
-        // Of thousands of Pods and grants each question is answered once: who asks for the same is often the same.
-        let mut known: HashMap<(&str, &str, &[Requester]), Option<u64>> = HashMap::new();
-        let mut askers = askers(&seen, |party, asked| {
-            let question = (asked.owner.as_str(), asked.key.as_str(), party.identities.as_slice());
-            let rights = || {
-                let granting = self.store.granting(asked, namespace, &party.identities, self.max_access, now);
-                (!granting.is_empty()).then(|| self.store.rights(&granting))
-            };
-            *known.entry(question).or_insert_with(rights)
-        });
+        let rights = self.rights(namespace, &seen, now).await;
+        let mut askers = askers(&seen, |party, asked| rights.get(&question(party, asked)).copied().flatten());
         self.forget(namespace, &seen);
         let began = Instant::now();
         self.rounds.remember(namespace, &mut askers, began);
@@ -98,7 +92,36 @@ impl Deliveries {
     }
 }
 
+/// Who asks for what: an owner, a key, and identities. Who asks for the same is often the same.
+type Question<'a> = (&'a str, &'a str, &'a [Requester]);
+
+fn question<'a>(party: &'a Party, asked: &'a Asked) -> Question<'a> {
+    (&asked.owner, &asked.key, &party.identities)
+}
+
 impl Deliveries {
+    /// Of each question in a destination, what grants give it: equal while they are as they were; none where none does.
+    async fn rights<'a>(
+        &self,
+        namespace: &str,
+        seen: &'a Destination,
+        now: Timestamp,
+    ) -> HashMap<Question<'a>, Option<u64>> {
+        let mut rights = HashMap::new();
+        for party in seen.parties.keys() {
+            for asked in &party.asked {
+                rights.entry(question(party, asked)).or_insert_with(|| {
+                    let terms = (self.max_access, now);
+                    let granting = self.store.granting(asked, namespace, &party.identities, terms, FEW);
+                    (!granting.is_empty()).then(|| self.store.rights(&granting))
+                });
+            }
+            // Whoever waits for what is known, as the watches do, has it in between.
+            yield_now().await;
+        }
+        rights
+    }
+
     /// Keeps what the API server answered to a write of a copy.
     fn put_copy(&self, stored: &SealedSecret) {
         let metadata = kube::Resource::meta(stored);

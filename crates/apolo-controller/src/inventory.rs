@@ -13,7 +13,7 @@ use kube::api::ListParams;
 use kube::{Client, Resource};
 use tokio::time::sleep;
 
-use crate::listed::pages;
+use crate::listed::{ListError, pages};
 use crate::select::{Selected, list_params};
 use crate::store::{Source, Store};
 
@@ -49,7 +49,7 @@ pub async fn missed(
     store: &Store,
     excluded: &[String],
     watched: &Watched,
-) -> Result<Vec<Source>, kube::Error> {
+) -> Result<Vec<Source>, ListError> {
     let mut suspected = Vec::new();
     for kind in counted(excluded) {
         let suspects = kind.suspects(client, store, watched).await?;
@@ -83,7 +83,7 @@ fn counted(excluded: &[String]) -> [Counted; 4] {
 }
 
 impl Counted {
-    async fn suspects(&self, client: &Client, store: &Store, watched: &Watched) -> Result<Vec<Suspect>, kube::Error> {
+    async fn suspects(&self, client: &Client, store: &Store, watched: &Watched) -> Result<Vec<Suspect>, ListError> {
         let (mut listed, mut suspects) = (HashSet::new(), Vec::new());
         let as_of = pages(client, &self.path, self.params.clone(), |it| {
             if self.source.asks() && !watched.includes(&it.namespace) {
@@ -113,12 +113,7 @@ impl Counted {
         }
     }
 
-    async fn has_missed_one(
-        &self,
-        client: &Client,
-        store: &Store,
-        suspects: Vec<Suspect>,
-    ) -> Result<bool, kube::Error> {
+    async fn has_missed_one(&self, client: &Client, store: &Store, suspects: Vec<Suspect>) -> Result<bool, ListError> {
         for suspect in suspects.iter().filter(|suspect| self.is_untold(store, suspect)) {
             if suspect.version.is_none() || self.is_there(client, suspect).await? {
                 return Ok(true);
@@ -128,7 +123,7 @@ impl Counted {
     }
 
     /// Whether it is still there: of what has come and gone meanwhile nothing is known either.
-    async fn is_there(&self, client: &Client, suspect: &Suspect) -> Result<bool, kube::Error> {
+    async fn is_there(&self, client: &Client, suspect: &Suspect) -> Result<bool, ListError> {
         let only = [("metadata.namespace", &suspect.namespace), ("metadata.name", &suspect.name)];
         let only: Vec<String> = only.map(|(field, value)| format!("{field}={value}")).into();
         let all = self.params.field_selector.iter().cloned().chain(only).collect::<Vec<_>>();

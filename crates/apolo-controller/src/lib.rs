@@ -21,7 +21,7 @@ pub mod inventory;
 pub mod key;
 pub mod lane;
 pub mod leader;
-mod listed;
+pub mod listed;
 pub mod metrics;
 pub mod owned;
 pub mod queue;

@@ -1,18 +1,42 @@
 //! Lists of the API server, as much of them as is needed: with their managedFields they would be most of the memory of the process.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kube::Client;
 use kube::api::{ListParams, Request};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use tokio::time::timeout;
 
 /// How many objects are told at once.
 const PAGE: u32 = 500;
+/// How long an answer may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why there is no list.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The API server refuses.
+    #[error("cannot list {path}")]
+    List {
+        /// Where the objects are.
+        path: String,
+        /// Why.
+        source: kube::Error,
+    },
+    /// It does not answer.
+    #[error("cannot list {path}: no answer within {} s", DEADLINE.as_secs())]
+    NoAnswer {
+        /// Where the objects are.
+        path: String,
+    },
+}
 
 /// A list.
 #[derive(Deserialize)]
 #[serde(bound = "T: Deserialize<'de>")]
-pub(crate) struct Listed<T = Item> {
+pub(crate) struct Listed<T> {
     /// Of the list.
     pub(crate) metadata: Metadata,
     /// The objects.
@@ -53,6 +77,21 @@ impl Metadata {
     }
 }
 
+/// Lists the metadata of what is at a path.
+///
+/// # Errors
+/// When the API server does not tell.
+pub(crate) async fn list<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    params: &ListParams,
+) -> Result<Listed<T>, ListError> {
+    let failed = |source| ListError::List { path: path.to_owned(), source };
+    let request = Request::new(path).list_metadata(params).map_err(kube::Error::BuildRequest).map_err(failed)?;
+    let listed = timeout(DEADLINE, client.request(request)).await;
+    listed.map_err(|_| ListError::NoAnswer { path: path.to_owned() })?.map_err(failed)
+}
+
 /// Lists the metadata of what is at a path, as it is now, page by page. Tells as of which resourceVersion that is.
 ///
 /// # Errors
@@ -62,11 +101,10 @@ pub(crate) async fn pages(
     path: &str,
     params: ListParams,
     mut each: impl FnMut(Metadata),
-) -> Result<u64, kube::Error> {
+) -> Result<u64, ListError> {
     let mut params = params.limit(PAGE);
     loop {
-        let request = Request::new(path).list_metadata(&params).map_err(kube::Error::BuildRequest)?;
-        let Listed { metadata, items } = client.request::<Listed>(request).await?;
+        let Listed { metadata, items } = list::<Item>(client, path, &params).await?;
         items.into_iter().for_each(|item| each(item.metadata));
         if metadata.next.is_empty() {
             return Ok(metadata.version());
@@ -82,7 +120,7 @@ mod tests {
     #[test]
     fn a_list_of_nothing_is_read() {
         let answer = r#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"379"},"items":null}"#;
-        let listed: Listed = serde_json::from_str(answer).unwrap();
+        let listed: Listed<Item> = serde_json::from_str(answer).unwrap();
         assert!(listed.items.is_empty() && listed.metadata.version() == 379);
     }
 }

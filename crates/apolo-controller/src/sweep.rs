@@ -7,12 +7,11 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Client;
 use kube::Resource;
-use kube::api::Request;
 use kube::core::PartialObjectMeta;
 
 use crate::apply::Object;
 use crate::key::GrantKey;
-use crate::listed::{Listed, Metadata};
+use crate::listed::{Item, ListError, Metadata, list};
 use crate::owned::Owned;
 use crate::select::{Selected, list_params};
 use crate::store::{Kept, Kind, Store, Woken};
@@ -30,18 +29,16 @@ impl Metadata {
 ///
 /// # Errors
 /// When the API server does not tell.
-pub async fn sweep(client: &Client, store: &Store, excluded: &[String]) -> Result<Woken, kube::Error> {
+pub async fn sweep(client: &Client, store: &Store, excluded: &[String]) -> Result<Woken, ListError> {
     let mut wrong = of_kind::<RoleBinding>(client, store, Kind::RoleBinding, excluded).await?;
     wrong.extend(of_kind::<Role>(client, store, Kind::Role, excluded).await?);
     wrong.extend(of_copies(client, store, excluded).await?);
     Ok(wrong)
 }
 
-async fn of_copies(client: &Client, store: &Store, excluded: &[String]) -> Result<Woken, kube::Error> {
+async fn of_copies(client: &Client, store: &Store, excluded: &[String]) -> Result<Woken, ListError> {
     let params = list_params(&Selected::outside(excluded).opaque_secrets).match_any().labels(DELIVERY);
-    let request =
-        Request::new(Secret::url_path(&(), None)).list_metadata(&params).map_err(kube::Error::BuildRequest)?;
-    let listed: Listed<PartialObjectMeta<Secret>> = client.request(request).await?;
+    let listed = list::<PartialObjectMeta<Secret>>(client, &Secret::url_path(&(), None), &params).await?;
     let as_of = listed.metadata.version();
     let mut wrong = Woken::default();
     let mut there = HashSet::new();
@@ -64,11 +61,10 @@ async fn of_kind<K: Object>(
     store: &Store,
     kind: Kind,
     excluded: &[String],
-) -> Result<Woken, kube::Error> {
+) -> Result<Woken, ListError> {
     // From version 0: as the API server remembers it, which is as it was a moment ago.
     let params = list_params(&Selected::outside(excluded).owned).match_any();
-    let request = Request::new(K::url_path(&(), None)).list_metadata(&params).map_err(kube::Error::BuildRequest)?;
-    let listed: Listed = client.request(request).await?;
+    let listed = list::<Item>(client, &K::url_path(&(), None), &params).await?;
     let as_of = listed.metadata.version();
     let there: BTreeMap<GrantKey, Owned> = listed.items.into_iter().filter_map(|item| item.metadata.owned()).collect();
     let mut wrong = Woken::default();

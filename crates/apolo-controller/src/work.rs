@@ -36,6 +36,8 @@ const SWEEP: Duration = Duration::from_secs(30);
 /// How often all is counted that decides about that; and how long after an election, when there is other work.
 const INVENTORY: Duration = Duration::from_secs(300);
 const INVENTORY_OF_THE_ELECTED: Duration = Duration::from_secs(10);
+/// And after one that failed.
+const INVENTORY_AGAIN: Duration = Duration::from_secs(30);
 /// How long work in flight may take when the process is to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -124,7 +126,7 @@ impl Work {
                 }
                 Err(error) => {
                     self.metrics.error("sweep");
-                    tracing::warn!(why = %error, "the sweep failed; it is tried again");
+                    tracing::warn!(why = chain(&error), "the sweep failed; it is tried again");
                 }
             }
             self.grants.store.prune();
@@ -162,8 +164,9 @@ impl Work {
                     }
                 }
                 Err(error) => {
+                    pause = INVENTORY_AGAIN;
                     self.metrics.error("inventory");
-                    tracing::warn!(why = %error, "the inventory failed; it is taken again");
+                    tracing::warn!(why = chain(&error), "the inventory failed; it is taken again");
                 }
             }
         }

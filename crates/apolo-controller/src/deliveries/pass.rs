@@ -66,9 +66,10 @@ impl Pass<'_> {
             }
         }
         for index in self.decide(askers, &served).await {
-            if let Some(asker) = askers.get(index) {
+            if let Some(asker) = askers.get(index)
+                && self.lift(asker).await
+            {
                 self.deliveries.rounds.served(self.namespace, asker.party);
-                self.lift(asker).await;
             }
         }
     }
@@ -148,8 +149,8 @@ impl Pass<'_> {
         ensured
     }
 
-    /// Lifts the gates of those who have all that they asked for.
-    async fn lift(&mut self, asker: &Asker<'_>) {
+    /// Lifts the gates of those who have all that they asked for. Whether none of them was gone, or not as it was known.
+    async fn lift(&mut self, asker: &Asker<'_>) -> bool {
         let left = MOST_GATES.saturating_sub(self.done.lifted);
         let gated: Vec<_> = asker.gated().collect();
         if gated.len() > left {
@@ -162,12 +163,13 @@ impl Pass<'_> {
                 async move { (name, pod, writer.lift_gate::<SharingPod>(namespace, name, &pod.uid).await) }.boxed(),
             );
         }
+        let mut is_vain = false;
         for (name, pod, lifted) in some_at_a_time(lifting).await {
             match lifted {
                 Ok(stored) => {
                     // It has gone, or somebody else has changed it: the watch tells.
                     let Some(stored) = stored else {
-                        self.deliveries.rounds.in_vain(self.namespace, asker);
+                        is_vain = true;
                         continue;
                     };
                     self.done.lifted += 1;
@@ -179,6 +181,10 @@ impl Pass<'_> {
                 Err(error) => self.fail(error),
             }
         }
+        if is_vain {
+            self.deliveries.rounds.in_vain(self.namespace, asker);
+        }
+        !is_vain
     }
 
     /// Deletes these copies, by name and UID.

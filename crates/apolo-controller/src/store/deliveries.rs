@@ -120,15 +120,15 @@ impl Store {
         seen
     }
 
-    /// The grants, as they are known, by which any of these may use a secret in a namespace.
+    /// The first grants, so many at most, as they are known, by which any of these may use a secret in a namespace.
     #[must_use]
     pub fn granting(
         &self,
         asked: &Asked,
         namespace: &str,
         identities: &[Requester],
-        max_access: Access,
-        now: Timestamp,
+        (max_access, now): (Access, Timestamp),
+        most: usize,
     ) -> Vec<Granting> {
         let state = self.lock();
         let Some(owner) = state.namespaces.get(&asked.owner) else { return Vec::new() };
@@ -140,6 +140,9 @@ impl Store {
                 if stands() {
                     found.push(Granting { grant: GrantKey::new(&asked.owner, name), to: to.clone() });
                 }
+            }
+            if found.len() >= most {
+                break;
             }
         }
         found
@@ -177,10 +180,10 @@ pub(crate) fn gives(
 ) -> bool {
     // What costs least comes first: an owner may have thousands of grants of many subjects and namespaces.
     let mut named = grant.spec.subjects.iter().filter(|it| may_be(it, to));
-    named.any(|it| Subject::try_from(it).is_ok_and(|subject| to.is(&subject)))
+    lineage::is_live(grant, max_access, now)
         && grant.spec.secrets.contains(&asked.key)
-        && lineage::is_live(grant, max_access, now)
-        && grant.spec.destinations().contains(namespace)
+        && grant.spec.opens(namespace)
+        && named.any(|it| Subject::try_from(it).is_ok_and(|subject| to.is(&subject)))
 }
 
 /// Whether the name of a subject is one by which somebody may be among it.
