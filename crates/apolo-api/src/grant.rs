@@ -106,6 +106,8 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(spec.destinations(), BTreeSet::from(["bob", "jobs", "nightly"]));
+        assert!(spec.destinations().into_iter().all(|namespace| spec.opens(namespace)));
+        assert!(["ml-team", "alice", ""].into_iter().all(|namespace| !spec.opens(namespace)));
         assert_eq!((spec.access, spec.expires_at), (Access::Read, None));
     }
 
