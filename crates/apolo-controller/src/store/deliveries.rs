@@ -242,3 +242,65 @@ impl State {
 fn stage(pod: &KnownPod) -> (String, [bool; 4]) {
     (pod.uid.clone(), [pod.is_gated, pod.is_leaving, pod.is_pending, pod.is_finished])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn store(grants: &[(&str, Value)]) -> Store {
+        let store = Store::default();
+        for (number, (name, fields)) in grants.iter().enumerate() {
+            let mut spec = json!({
+                "secrets": ["a"], "subjects": [{"kind": "User", "name": "bob"}], "namespaces": ["jobs"],
+            });
+            for (field, value) in fields.as_object().unwrap() {
+                spec.as_object_mut().unwrap().insert(field.clone(), value.clone());
+            }
+            let metadata =
+                json!({"name": name, "namespace": "alice", "uid": name, "resourceVersion": number.to_string()});
+            let grant = json!({"metadata": metadata, "spec": spec});
+            drop(store.put_grant(Known::of(Ok(serde_json::from_value(grant).unwrap()))));
+        }
+        store
+    }
+
+    fn names(store: &Store, most: usize) -> Vec<String> {
+        let asked = Asked {
+            reference: "secret:/alice/a".into(),
+            owner: "alice".into(),
+            key: "a".into(),
+            object: "a".into(),
+            entry: "a".into(),
+            copy: "apolo-shared-a".into(),
+        };
+        let groups = vec!["ml-team".into()];
+        let bob = Requester { name: "bob".into(), uid: String::new(), groups, extra: BTreeMap::new() };
+        let terms = (Access::Write, "2026-11-26T00:00:00Z".parse().unwrap());
+        let granting = store.granting(&asked, "jobs", &[bob], terms, most);
+        granting.into_iter().map(|granting| granting.grant.name).collect()
+    }
+
+    #[test]
+    fn what_gives_a_secret_names_it_and_its_user_and_opens_the_namespace_and_is_in_force() {
+        let group = json!([{"kind": "Group", "name": "ml-team"}, {"kind": "Namespace", "name": "jobs"}]);
+        let given = store(&[
+            ("plain", json!({})),
+            ("by-group", json!({"subjects": group, "namespaces": []})),
+            ("of-others", json!({"subjects": [{"kind": "User", "name": "carol"}]})),
+            ("of-another", json!({"secrets": ["b"]})),
+            ("elsewhere", json!({"namespaces": ["night"]})),
+            ("expired", json!({"expiresAt": "2026-11-25T00:00:00Z"})),
+            ("too-much", json!({"access": "Manage"})),
+        ]);
+        assert_eq!(names(&given, usize::MAX), ["by-group", "plain"]);
+    }
+
+    #[test]
+    fn of_many_that_give_the_same_no_more_are_looked_for_than_are_asked_for() {
+        let many: Vec<String> = (0..20).map(|number| format!("grant-{number:02}")).collect();
+        let given = store(&many.iter().map(|name| (name.as_str(), json!({}))).collect::<Vec<_>>());
+        assert_eq!(names(&given, 3), ["grant-00", "grant-01", "grant-02"]);
+        assert_eq!(names(&given, usize::MAX), many);
+    }
+}
