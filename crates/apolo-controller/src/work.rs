@@ -37,7 +37,7 @@ const SWEEP: Duration = Duration::from_secs(30);
 const INVENTORY: Duration = Duration::from_secs(300);
 const INVENTORY_OF_THE_ELECTED: Duration = Duration::from_secs(10);
 /// And after one that failed.
-const INVENTORY_AGAIN: Duration = Duration::from_secs(30);
+const INVENTORY_AGAIN: Duration = Duration::from_secs(10);
 /// How long work in flight may take when the process is to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
