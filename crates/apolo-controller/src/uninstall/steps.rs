@@ -115,7 +115,7 @@ impl Ours {
         let pods: Api<Pod> = Api::all(self.client.clone());
         let params = ListParams::default().labels(&format!("{SHARED}=true"));
         let gate = json!({"$patch": "delete", "name": DELIVERY_GATE});
-        let mut done = 0;
+        let (mut done, mut left) = (0, None);
         for pod in every(&pods, &params).await? {
             let gates = pod.spec.as_ref().and_then(|spec| spec.scheduling_gates.as_ref());
             if !gates.into_iter().flatten().any(|it| it.name == DELIVERY_GATE) {
@@ -126,9 +126,13 @@ impl Ours {
             let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
             let patched = Api::<Pod>::namespaced(self.client.clone(), &namespace).patch(&name, &params, &patch).await;
             let lifted = gone_or(patched, "lift the gate of", || format!("Pod {namespace}/{name}"))?;
-            done += usize::from(lifted.is_some());
+            match lifted {
+                Some(_) => done += 1,
+                // It is looked at again: it may be another, or the same that somebody else has changed meanwhile.
+                None => left = Some(format!("Pod {namespace}/{name} has changed")),
+            }
         }
-        Ok(Progress { done, left: None })
+        Ok(Progress { done, left })
     }
 
     pub(super) async fn copies(&self) -> Result<Progress, StepError> {
