@@ -52,14 +52,23 @@ What is wrong with the values and no schema can say, or not in words: each with 
 {{- if and (eq $certificates.mode "builtin") (not $values.controller.enabled) (not $values.webhook.url) -}}
   {{- $mistakes = append $mistakes "controller.enabled: without the controller nobody makes the certificate of the webhook; set certificates.mode to cert-manager or provided" -}}
 {{- end -}}
-{{- if not (regexMatch "^[1-9][0-9]*(m|h)$" $certificates.servingLife) -}}
+{{- if not (regexMatch "^[1-9][0-9]{0,8}(m|h)$" $certificates.servingLife) -}}
   {{- $mistakes = append $mistakes (printf "certificates.servingLife: %q is no number of minutes or hours; write it as 90m or 2160h" $certificates.servingLife) -}}
 {{- else -}}
   {{- $minutes := mul (regexFind "^[0-9]+" $certificates.servingLife | int64) (ternary 60 1 (hasSuffix "h" $certificates.servingLife)) -}}
   {{- if and (lt $minutes 10) (eq $certificates.mode "builtin") -}}
     {{- $mistakes = append $mistakes (printf "certificates.servingLife: kubelet may bring a new certificate two minutes late, so %s is too short; make it 10m or more" $certificates.servingLife) -}}
+  {{- else if and (gt $minutes 5256000) (eq $certificates.mode "builtin") -}}
+    {{- $mistakes = append $mistakes (printf "certificates.servingLife: %s is more than ten years; make it 87600h or less" $certificates.servingLife) -}}
   {{- else if and (lt $minutes 60) (eq $certificates.mode "cert-manager") -}}
     {{- $mistakes = append $mistakes (printf "certificates.servingLife: cert-manager makes no certificate for less than an hour; make it 1h or more, instead of %s" $certificates.servingLife) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $value, $map := dict "podAnnotations" $values.podAnnotations "podLabels" $values.podLabels -}}
+  {{- range $key, $_ := $map -}}
+    {{- if hasPrefix "secrets.apolo.us/" $key -}}
+      {{- $mistakes = append $mistakes (printf "%s: %q is for Pods that ask for secrets, and ours cannot; leave it out" $value $key) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- range $values.watchNamespaces -}}
