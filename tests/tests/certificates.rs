@@ -344,12 +344,13 @@ async fn of_its_own_secrets_the_controller_writes_the_two_of_certificates_and_no
         let dry = PostParams { dry_run: true, ..PostParams::default() };
         let secret = |name: &str| serde_json::from_value::<Secret>(json!({"metadata": {"name": name}}));
         for name in [CA, SERVING] {
-            let said = secrets.create(&dry, &secret(name)?).await.err().context("one of another type")?.to_string();
-            ensure!(said.contains("its own Secrets of the type kubernetes.io/tls"), "{name}: {said}");
-            let mut pair = secret(name)?;
-            pair.type_ = Some("kubernetes.io/tls".into());
-            pair.string_data = Some(["tls.crt", "tls.key"].map(|entry| (entry.to_owned(), "a".to_owned())).into());
-            secrets.create(&dry, &pair).await.context(name)?;
+            secrets.create(&dry, &secret(name)?).await.context(name)?;
+            let mut token = secret(name)?;
+            token.type_ = Some("kubernetes.io/service-account-token".into());
+            let account = ("kubernetes.io/service-account.name".to_owned(), "default".to_owned());
+            token.metadata.annotations = Some([account].into());
+            let said = secrets.create(&dry, &token).await.err().context("a token")?.to_string();
+            ensure!(said.contains("no Secrets of the type kubernetes.io/service-account-token"), "{name}: {said}");
         }
         for name in ["apolo-secrets-another", "apolo-secrets-webhook-tls2", "another", "apolo-shared-a"] {
             let said = secrets.create(&dry, &secret(name)?).await.err().with_context(|| name.to_owned())?.to_string();

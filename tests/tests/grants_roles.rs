@@ -218,7 +218,7 @@ async fn the_account_of_the_controller_writes_no_secrets_but_copies_and_its_own(
         token["type"] = json!("kubernetes.io/service-account-token");
         token["metadata"]["annotations"] = json!({"kubernetes.io/service-account.name": "default"});
         let said = ns.create_as(&client, &token).await.err().map(why).context("a token made as a copy")?;
-        ensure!(said.contains("are of the type Opaque"), "{said}");
+        ensure!(said.contains("no Secrets of the type kubernetes.io/service-account-token"), "{said}");
         ns.create_as(&client, &secret("apolo-shared-a")).await.context("a copy")?;
         let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
         let change = async |name| secrets.patch(name, &PatchParams::default(), &label).await;
