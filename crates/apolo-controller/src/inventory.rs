@@ -13,7 +13,7 @@ use kube::api::ListParams;
 use kube::{Client, Resource};
 use tokio::time::sleep;
 
-use crate::listed::{ListError, pages};
+use crate::lists::{ListError, pages};
 use crate::select::{Selected, list_params};
 use crate::store::{Source, Store};
 

@@ -21,7 +21,7 @@ pub mod inventory;
 pub mod key;
 pub mod lane;
 pub mod leader;
-pub mod listed;
+pub mod lists;
 pub mod metrics;
 pub mod owned;
 pub mod queue;

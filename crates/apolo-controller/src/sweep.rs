@@ -11,7 +11,7 @@ use kube::core::PartialObjectMeta;
 
 use crate::apply::Object;
 use crate::key::GrantKey;
-use crate::listed::{Item, ListError, Metadata, list};
+use crate::lists::{Item, ListError, Metadata, list};
 use crate::owned::Owned;
 use crate::select::{Selected, list_params};
 use crate::store::{Kept, Kind, Store, Woken};
