@@ -49,7 +49,7 @@ verify: ## Check that the generated files are up to date
 bench: ## Print the figures of docs/BENCHMARKS.md
 	crates/apolo-bench/run
 
-demo: ## Show the main job done, on a control plane that is started for it
+demo: ## Show the main job done, on a Kubernetes that is started for it
 	tests/demo/run
 
 cluster: ## Start a control plane with webhook and controller for trying things by hand (CLUSTER=--node: and a node)
