@@ -15,6 +15,7 @@ use apolo_tests::{
     webhook::RELEASE,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use http::StatusCode;
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     authorization::v1::SubjectAccessReview,
@@ -50,6 +51,8 @@ async fn what_the_watches_do_not_tell_is_found() -> anyhow::Result<()> {
         let second = cluster.start_controller_behind(&proxy, "second", &[]).await?;
 
         proxy.hush();
+        // Of what is listed page by page the first page is refused, as one is that came too late.
+        proxy.refuse_once("limit=500", StatusCode::GONE);
         first.stop().await?;
         second.leads().await?;
         // Asked for while the grants are as the webhook knows them.
@@ -58,7 +61,9 @@ async fn what_the_watches_do_not_tell_is_found() -> anyhow::Result<()> {
         scene.withdraw("withdrawn").await?;
         scene.alice.rotate(KEY, KEY, "rotated").await?;
         scene.bobs.is_lifted("comes").await?;
-        Ok(scene.bobs.copies_hold(&["rotated"]).await?)
+        scene.bobs.copies_hold(&["rotated"]).await?;
+        ensure!(proxy.has_refused(), "nothing was listed page by page");
+        Ok(())
     };
     cluster.with_namespace(async |alice| cluster.with_namespace(async |bobs| body(alice, bobs).await).await).await
 }

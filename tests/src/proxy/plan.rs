@@ -50,6 +50,8 @@ struct State {
     writes: Vec<Write>,
     count: usize,
     trouble: Option<Trouble>,
+    /// What is wrong with one request: a part of its query, and what is answered.
+    refused_once: Option<(&'static str, StatusCode)>,
     tries: BTreeMap<String, usize>,
     /// Tells the writes of one beginning from those of the next.
     first: usize,
@@ -59,11 +61,20 @@ impl Plan {
     pub(super) fn begin(&self, stop: Option<Stop>) {
         let mut state = self.lock();
         let first = state.first + state.writes.len();
-        *state = State { stop, first, trouble: state.trouble, ..State::default() };
+        *state = State { stop, first, trouble: state.trouble, refused_once: state.refused_once, ..State::default() };
     }
 
     pub(super) fn trouble(&self, trouble: Option<Trouble>) {
         self.lock().trouble = trouble;
+    }
+
+    pub(super) fn refuse_once(&self, part: &'static str, status: StatusCode) {
+        self.lock().refused_once = Some((part, status));
+    }
+
+    /// Whether the request that was to be refused has come.
+    pub(super) fn has_refused(&self) -> bool {
+        self.lock().refused_once.is_none()
     }
 
     /// Somebody asks; how it will go wrong.
@@ -75,7 +86,8 @@ impl Plan {
         let what = format!("{} {}{watches}", parts.method, parts.uri.path());
         let mut state = self.lock();
         *state.tries.entry(what).or_default() += 1;
-        state.trouble
+        let refused = state.refused_once.take_if(|(part, _)| query.contains(*part));
+        refused.map(|(_, status)| Trouble::Refused(status)).or(state.trouble)
     }
 
     /// Somebody finds no API server.

@@ -29,6 +29,16 @@ impl Proxy {
         self.site.plan.trouble(trouble);
     }
 
+    /// The next request whose query has this part is answered with this code.
+    pub fn refuse_once(&self, part: &'static str, status: StatusCode) {
+        self.site.plan.refuse_once(part, status);
+    }
+
+    /// Whether that request has come.
+    pub fn has_refused(&self) -> bool {
+        self.site.plan.has_refused()
+    }
+
     /// Cuts all connections: watches end in the midst of it. New ones are taken.
     ///
     /// # Errors
