@@ -4,10 +4,7 @@
 mod believed;
 mod mount;
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};
@@ -201,25 +198,9 @@ pub fn authority(rest: Duration) -> Result<(String, String), rcgen::Error> {
 }
 
 async fn start_webhook(cluster: &ControlPlane, mount: &Mount) -> Result<(Server, String, String), Error> {
-    cluster.link_binary(WEBHOOK)?;
-    let kubeconfig = cluster.webhook_kubeconfig(cluster.url()).await?;
-    let [certificate, key]: [PathBuf; 2] = ["tls.crt", "tls.key"].map(|name| mount.folder().join(name));
-    let arguments = [
-        "webhook".to_owned(),
-        "--bind-address=127.0.0.1:0".to_owned(),
-        "--metrics-bind-address=127.0.0.1:0".to_owned(),
-        format!("--tls-cert-file={}", certificate.display()),
-        format!("--tls-private-key-file={}", key.display()),
-        format!("--webhook-name={RELEASE}"),
-        "--drain-delay=0s".to_owned(),
-    ];
-    let mut server = Server::start_in(cluster.folder(), WEBHOOK, &arguments, &[("KUBECONFIG", &kubeconfig)])?;
-    let log = cluster.folder().join(format!("{WEBHOOK}.log"));
-    let started = eventually("the webhook serves", async || match server.check() {
-        Ok(()) => webhook::serving_line(&log).map(Ok).ok_or("no line of its log says so"),
-        Err(ended) => Ok(Err(ended)),
-    });
-    let line = started.await??;
+    let pair = ["tls.crt", "tls.key"].map(|name| mount.folder().join(name));
+    let named = [format!("--webhook-name={RELEASE}")];
+    let (server, line) = cluster.serve_webhook(WEBHOOK, cluster.url(), &pair, &named).await?;
     let url = format!("https://{}", webhook::address(&line, "address"));
     Ok((server, url, webhook::address(&line, "metrics_address")))
 }

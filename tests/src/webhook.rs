@@ -165,10 +165,23 @@ impl ControlPlane {
     }
 
     async fn start_webhook_at(&self, url: &str, more: &[String]) -> Result<Webhook, Error> {
-        self.link_binary(BINARY)?;
-        let kubeconfig = self.webhook_kubeconfig(url).await?;
-        let (certificate, key) = (self.folder().join("webhook.crt"), self.folder().join("webhook.key"));
         self.write_webhook_certificate(Duration::from_secs(24 * 60 * 60))?;
+        let pair = ["webhook.crt", "webhook.key"].map(|name| self.folder().join(name));
+        let (server, line) = self.serve_webhook(BINARY, url, &pair, more).await?;
+        Ok(Webhook { url: format!("https://{}", address(&line, "address")), server })
+    }
+
+    /// Starts the webhook as a program of this name, with these files of a certificate and its key, and returns when it serves, with the line
+    /// of its log that says where.
+    pub(crate) async fn serve_webhook(
+        &self,
+        name: &'static str,
+        url: &str,
+        [certificate, key]: &[PathBuf; 2],
+        more: &[String],
+    ) -> Result<(Server, Value), Error> {
+        self.link_binary(name)?;
+        let kubeconfig = self.webhook_kubeconfig(url).await?;
         let arguments = [
             "webhook".to_owned(),
             "--bind-address=127.0.0.1:0".to_owned(),
@@ -178,14 +191,14 @@ impl ControlPlane {
             "--drain-delay=0s".to_owned(),
         ];
         let arguments = [&arguments, more].concat();
-        let mut server = Server::start_in(self.folder(), BINARY, &arguments, &[("KUBECONFIG", &kubeconfig)])?;
-        let log = self.webhook_log();
+        let mut server = Server::start_in(self.folder(), name, &arguments, &[("KUBECONFIG", &kubeconfig)])?;
+        let log = self.folder().join(format!("{name}.log"));
         let started = eventually("the webhook serves", async || match server.check() {
             Ok(()) => serving_line(&log).map(Ok).ok_or("no line of its log says so"),
             Err(ended) => Ok(Err(ended)),
         });
         let line = started.await??;
-        Ok(Webhook { url: format!("https://{}", address(&line, "address")), server })
+        Ok((server, line))
     }
 
     /// Makes the account of the webhook as the chart has it, with its rights, before the rest of the chart.
