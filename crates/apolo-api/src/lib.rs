@@ -9,6 +9,7 @@ pub mod catalog;
 mod checks;
 pub mod grant;
 pub mod lineage;
+pub mod secret;
 pub mod subject;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use apolo_api::catalog::{MOST_ENTRIES, OwnSecret, SecretCatalogStatus, SharedSecret};
 use apolo_api::lineage;
+use apolo_api::secret::Named;
 use apolo_api::subject::GrantSubject;
 use apolo_core::key::Key;
 use apolo_core::names::GRANTED_BY;
@@ -54,27 +55,15 @@ pub fn listed(listing: &Listing, terms: &Terms, now: Timestamp) -> Option<Secret
     Some(SecretCatalogStatus { cluster: terms.cluster_name.clone(), own, shared, truncated })
 }
 
-/// A Secret of the namespace that is to be listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Named<'a> {
-    key: &'a str,
-    is_ordinary: bool,
-    object: &'a str,
-}
-
 fn sorted_secrets(listing: &Listing) -> Vec<(Named<'_>, &KnownSecret)> {
     let opaque = listing.secrets.iter().filter(|(_, secret)| secret.is_opaque);
-    let mut secrets: Vec<_> = opaque.map(|(object, secret)| (named(object, secret), secret)).collect();
+    let mut secrets: Vec<_> = opaque.map(named).collect();
     secrets.sort_unstable_by_key(|(named, _)| *named);
     secrets
 }
 
-/// By its key, if its name is that of the key's object: by no other can it be asked for without the name of an entry.
-fn named<'a>(object: &'a str, secret: &'a KnownSecret) -> Named<'a> {
-    let own = secret.has_own_entry.then_some(object);
-    let mut keys = [secret.key.as_deref(), own].into_iter().flatten();
-    let key = keys.find(|key| Key::parse(key).is_ok_and(|key| key.object_name() == object));
-    Named { key: key.unwrap_or(object), is_ordinary: key.is_none(), object }
+fn named<'a>((object, secret): (&'a String, &'a KnownSecret)) -> (Named<'a>, &'a KnownSecret) {
+    (Named::new(object, secret.key.as_deref(), secret.has_own_entry), secret)
 }
 
 fn own<'a>(secrets: &[(Named<'_>, &KnownSecret)], grants: impl Iterator<Item = &'a SeenGrant>) -> Vec<OwnSecret> {

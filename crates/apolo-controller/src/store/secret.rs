@@ -1,6 +1,7 @@
 //! What is kept of a Secret: what its metadata say, never a value.
 
-use apolo_core::names::{DELIVERY, DELIVERY_PREFIX, FIELD_MANAGER, KEY, MANAGED, SOURCE, SOURCE_UID, SOURCE_VERSION};
+use apolo_api::secret;
+use apolo_core::names::{DELIVERY, DELIVERY_PREFIX, FIELD_MANAGER, SOURCE, SOURCE_UID, SOURCE_VERSION};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -73,18 +74,14 @@ impl Kept {
 impl KnownSecret {
     fn of(metadata: &ObjectMeta, is_opaque: bool) -> Self {
         let name = metadata.name.as_deref().unwrap_or_default();
-        let is_managed =
-            metadata.labels.as_ref().is_some_and(|labels| labels.get(MANAGED).is_some_and(|it| it == "true"));
-        let key = metadata.annotations.as_ref().and_then(|annotations| annotations.get(KEY));
-        let managed = metadata.managed_fields.as_deref().unwrap_or_default();
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             version: owned::version(metadata),
             is_opaque,
-            key: key.filter(|_| is_managed).cloned(),
-            has_own_entry: managed.iter().any(|entry| has_entry(entry, name)),
+            key: secret::key(metadata).map(str::to_owned),
+            has_own_entry: secret::has_entry(metadata, name),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
-            updated: managed.iter().filter_map(|entry| entry.time.as_ref()).map(|time| time.0).max(),
+            updated: secret::updated(metadata),
         }
     }
 }
@@ -113,13 +110,6 @@ impl KnownCopy {
 fn writes(entry: &ManagedFieldsEntry) -> bool {
     let field = |name: &str| fields(entry).is_some_and(|fields| fields.get(name).is_some());
     ["f:data", "f:stringData", "f:immutable", "f:type"].into_iter().any(field)
-}
-
-/// Whether somebody has written this entry of a Secret's data.
-fn has_entry(entry: &ManagedFieldsEntry, name: &str) -> bool {
-    let Some(fields) = fields(entry) else { return false };
-    let of = |data: &str| fields.get(data).and_then(|data| data.get(format!("f:{name}"))).is_some();
-    of("f:data") || of("f:stringData")
 }
 
 fn fields(entry: &ManagedFieldsEntry) -> Option<&Value> {

@@ -1,0 +1,13 @@
+//! What a person does with secrets, as that person, with nothing but his own kubeconfig: for the command `apolo`, the console and
+//! `apolo-secrets check`.
+//!
+//! Each module is a thing that people do. Their errors name the object and say of which [`Kind`](explained::Kind) they are, and
+//! what mends them; a value travels only as a [`SecretValue`](value::SecretValue).
+
+pub mod cluster;
+pub mod connection;
+pub mod explained;
+pub mod request;
+pub mod secrets;
+pub mod target;
+pub mod value;
