@@ -75,9 +75,10 @@ pub fn updated(metadata: &ObjectMeta) -> Option<Timestamp> {
 /// What an entry of managedFields tells of a Secret's data, as its fields are named there.
 fn written(metadata: &ObjectMeta) -> impl Iterator<Item = &Value> {
     let managed = metadata.managed_fields.as_deref().unwrap_or_default();
-    managed.iter().filter_map(|entry| entry.fields_v1.as_ref()).flat_map(|fields| {
-        ["f:data", "f:stringData"].into_iter().filter_map(|data| fields.0.get(data))
-    })
+    managed
+        .iter()
+        .filter_map(|entry| entry.fields_v1.as_ref())
+        .flat_map(|fields| ["f:data", "f:stringData"].into_iter().filter_map(|data| fields.0.get(data)))
 }
 
 #[cfg(test)]
@@ -95,16 +96,21 @@ mod tests {
             "name": "aws-key-4cea0ddbcf43f8cf",
             "labels": {"secrets.apolo.us/managed": "true"}, "annotations": {"secrets.apolo.us/key": "AWS_KEY"},
         }));
-        assert_eq!(Named::of(&of_apolo), Named { key: "AWS_KEY", is_ordinary: false, object: "aws-key-4cea0ddbcf43f8cf" });
+        assert_eq!(
+            Named::of(&of_apolo),
+            Named { key: "AWS_KEY", is_ordinary: false, object: "aws-key-4cea0ddbcf43f8cf" }
+        );
         let renamed = ObjectMeta { name: Some("other".into()), ..of_apolo };
         assert_eq!(Named::of(&renamed), Named { key: "other", is_ordinary: true, object: "other" });
     }
 
     #[test]
     fn an_ordinary_one_by_its_name_and_its_entries() {
-        let written = |data: Value| json!({"name": "db", "managedFields": [
-            {"time": "2026-11-25T00:00:00Z", "fieldsV1": data}, {"time": "2026-11-24T00:00:00Z"},
-        ]});
+        let written = |data: Value| {
+            json!({"name": "db", "managedFields": [
+                {"time": "2026-11-25T00:00:00Z", "fieldsV1": data}, {"time": "2026-11-24T00:00:00Z"},
+            ]})
+        };
         let ordinary = metadata(written(json!({"f:data": {".": {}, "f:password": {}, "f:user": {}}})));
         assert_eq!(Named::of(&ordinary), Named { key: "db", is_ordinary: true, object: "db" });
         assert_eq!(entries(&ordinary), BTreeSet::from(["password", "user"]));

@@ -1,12 +1,12 @@
-//! The command line: its commands, the flags that all of them have, and how one is run.
+//! The command line: its commands, and how one is run.
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::commands::{completion, inject, version};
-use crate::exit::Failure;
-use crate::output::{Color, Output};
+use crate::commands::{completion, inject, secret, version};
+use crate::context::{Context, Global};
+use crate::exit::{Failure, INTERRUPTED};
 
 /// Secrets for jobs on Kubernetes: keep them, share them, use them, and nobody copies a value.
 #[derive(Parser)]
@@ -19,20 +19,9 @@ pub(crate) struct Cli {
     global: Global,
 }
 
-/// Flags that every command has.
-#[derive(Args)]
-struct Global {
-    /// Tell only errors
-    #[arg(short, long, global = true)]
-    quiet: bool,
-
-    /// When to colour what is told
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    color: Color,
-}
-
 #[derive(Subcommand)]
 enum Command {
+    Secret(secret::SecretArgs),
     Inject(inject::InjectArgs),
     Completion(completion::CompletionArgs),
     /// Print the version
@@ -45,11 +34,27 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let mut output = Output::new(cli.global.quiet, cli.global.color);
+    let mut context = Context::new(cli.global);
     let done = match cli.command {
-        Command::Inject(args) => inject::run(&args, &mut output),
-        Command::Completion(args) => completion::run(&args, &mut output),
-        Command::Version => version::run(&mut output),
+        Command::Secret(args) => online(secret::run(args, &mut context)),
+        Command::Inject(args) => inject::run(&args, &mut context),
+        Command::Completion(args) => completion::run(&args, &mut context.output),
+        Command::Version => version::run(&mut context.output),
     };
-    done.unwrap_or_else(|failure: Failure| failure.report(&mut output))
+    done.unwrap_or_else(|failure: Failure| failure.report(&mut context.output))
+}
+
+/// Runs a command that talks to a cluster. Where it is interrupted, what it has begun is put away.
+fn online(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("starting: {error}")))?;
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = command => done,
+            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+        }
+    });
+    // A prompt that nobody answers is not waited for.
+    runtime.shutdown_background();
+    done
 }

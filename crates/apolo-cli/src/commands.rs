@@ -2,4 +2,5 @@
 
 pub(crate) mod completion;
 pub(crate) mod inject;
+pub(crate) mod secret;
 pub(crate) mod version;

@@ -3,12 +3,24 @@
 use std::io;
 use std::process::ExitCode;
 
+use apolo_client::explained::{Explained, Kind};
+
 use crate::output::Output;
 
 /// Exit code of a command that failed, or of a check that found a mistake.
 pub(crate) const FAILED: u8 = 1;
+/// Exit code of a command that was not used as it is meant to be.
+pub(crate) const USAGE: u8 = 2;
 /// Exit code of something that was not there.
 pub(crate) const NOT_FOUND: u8 = 3;
+/// Exit code of something that the user may not.
+pub(crate) const NOT_ALLOWED: u8 = 4;
+/// Exit code where something else stands in the way.
+pub(crate) const CONFLICT: u8 = 5;
+/// Exit code of what took too long.
+pub(crate) const TIMED_OUT: u8 = 124;
+/// Exit code of what was interrupted.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Why a command could not go on: what is told, and the exit code.
 #[derive(Debug)]
@@ -24,6 +36,12 @@ impl Failure {
     #[must_use]
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), hint: None, code: FAILED, silent: false }
+    }
+
+    /// One of how the command was used.
+    #[must_use]
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(what).code(USAGE)
     }
 
     /// With what mends it.
@@ -51,9 +69,23 @@ impl Failure {
     }
 }
 
-/// Standard output could not be written. That nobody reads it any more, as behind `| head`, is not worth a word.
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
+impl<E: Explained> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let code = match error.kind() {
+            Kind::Failed => FAILED,
+            Kind::Usage => USAGE,
+            Kind::NotFound => NOT_FOUND,
+            Kind::NotAllowed => NOT_ALLOWED,
+            Kind::Conflict => CONFLICT,
+            Kind::TimedOut => TIMED_OUT,
+        };
+        Self { what: error.to_string(), hint: error.hint(), code, silent: false }
+    }
+}
+
+impl Failure {
+    /// Standard output could not be written. That nobody reads it any more, as behind `| head`, is not worth a word.
+    pub(crate) fn writing(error: &io::Error) -> Self {
         let silent = error.kind() == io::ErrorKind::BrokenPipe;
         Self { silent, ..Self::new(format!("writing to standard output: {error}")) }
     }

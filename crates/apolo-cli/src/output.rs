@@ -3,6 +3,9 @@
 //! Whatever comes from files or a cluster is made visible before it reaches a terminal: control characters, and those that
 //! turn the direction of a text, are written as escapes.
 
+pub(crate) mod format;
+pub(crate) mod table;
+
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -10,8 +13,10 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
+use crate::exit::Failure;
+
 /// When to colour what is told.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
@@ -49,10 +54,18 @@ impl Output {
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub(crate) fn result(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn result(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes)?;
-        stdout.flush()
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        written.map_err(|error| Failure::writing(&error))
+    }
+
+    /// Writes a line to standard output, in which names of the cluster are seen for what they are.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        self.result(format!("{}\n", visible(text)).as_bytes())
     }
 
     /// Tells how it goes, a line; not where only errors are wanted.
@@ -91,7 +104,7 @@ impl Output {
 }
 
 /// A text in which every character is seen for what it is.
-fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let hidden = |character: char| {
         character.is_control() && character != '\n'
             || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

@@ -212,7 +212,9 @@ impl Explained for ConnectionError {
             }
             Self::NoContext(_) => "kubectl config get-contexts".to_owned(),
             Self::NoCurrentContext => "kubectl config use-context NAME, or --context NAME".to_owned(),
-            Self::Login(_) => "log in again as you do for kubectl; kubectl auth whoami tells whether it worked".to_owned(),
+            Self::Login(_) => {
+                "log in again as you do for kubectl; kubectl auth whoami tells whether it worked".to_owned()
+            }
             Self::Read { .. } | Self::Kubeconfig(_) | Self::Client(_) => return None,
         })
     }

@@ -169,9 +169,16 @@ impl Explained for RequestError {
                 "log in again as you do for kubectl; kubectl auth whoami tells whether it worked".to_owned()
             }
             Why::Changed => "try again".to_owned(),
-            Why::Busy(_) | Why::NoAnswer => "try again later; kubectl get --raw /readyz tells how the API server is".to_owned(),
-            Why::Unreachable(_) => "kubectl cluster-info tells where kubectl looks for it; --context NAME chooses another".to_owned(),
-            Why::NoSuchKind => "Apolo Secrets is not installed in this cluster: its admin can run helm install (docs/INSTALL.md)".to_owned(),
+            Why::Busy(_) | Why::NoAnswer => {
+                "try again later; kubectl get --raw /readyz tells how the API server is".to_owned()
+            }
+            Why::Unreachable(_) => {
+                "kubectl cluster-info tells where kubectl looks for it; --context NAME chooses another".to_owned()
+            }
+            Why::NoSuchKind => {
+                "Apolo Secrets is not installed in this cluster: its admin can run helm install (docs/INSTALL.md)"
+                    .to_owned()
+            }
             _ => return None,
         })
     }
@@ -201,10 +208,7 @@ mod tests {
             (json!({"code": 409, "reason": "Conflict"}), Why::Changed),
             (json!({"code": 503, "message": "etcd"}), Why::Busy("etcd".into())),
             (json!({"code": 504}), Why::NoAnswer),
-            (
-                json!({"code": 403, "details": {"causes": [{"reason": "NamespaceTerminating"}]}}),
-                Why::Leaving,
-            ),
+            (json!({"code": 403, "details": {"causes": [{"reason": "NamespaceTerminating"}]}}), Why::Leaving),
         ] {
             assert_eq!(why(status), expected);
         }

@@ -12,12 +12,12 @@ mod source;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use apolo_core::key::is_dns_label;
 use apolo_core::reference::Scope;
 use apolo_core::workload::Table;
 use apolo_manifest::Manifest;
 use clap::{Args, ValueEnum};
 
+use crate::context::Context;
 use crate::exit::{FAILED, Failure};
 use crate::output::Output;
 use object::Object;
@@ -55,14 +55,6 @@ pub(crate) struct InjectArgs {
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
 
-    /// The namespace of manifests that do not say
-    #[arg(short, long, value_parser = label)]
-    namespace: Option<String>,
-
-    /// What the cluster is called in references: secret://NAME/OWNER/KEY
-    #[arg(long, env = "APOLO_CLUSTER_NAME", default_value = "default", value_name = "NAME", value_parser = label)]
-    cluster_name: String,
-
     /// File with rows of your own for the workload table, as `apolo-secrets webhook` has it
     #[arg(long, env = "APOLO_WORKLOADS", value_name = "FILE")]
     workloads: Option<PathBuf>,
@@ -78,14 +70,6 @@ enum Format {
     Json,
     /// A list with an object for each that gets something: which it is, and its JSON Patch (RFC 6902)
     Patch,
-}
-
-/// The name of a namespace, or of a cluster.
-fn label(text: &str) -> Result<String, String> {
-    if is_dns_label(text) {
-        return Ok(text.to_owned());
-    }
-    Err("it is 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit".to_owned())
 }
 
 /// A file that was read, with what becomes of its objects.
@@ -104,9 +88,11 @@ struct Findings {
 }
 
 /// Reads the files, tells what is wrong with them, and prints what becomes of them.
-pub(crate) fn run(args: &InjectArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &InjectArgs, context: &mut Context) -> Result<ExitCode, Failure> {
     let table = table(args)?;
-    let scope = Scope { cluster: &args.cluster_name, namespace: args.namespace.as_deref() };
+    let (cluster, namespace) = (context.cluster_name().map(str::to_owned), context.namespace().map(str::to_owned));
+    let scope = Scope { cluster: cluster.as_deref().unwrap_or("default"), namespace: namespace.as_deref() };
+    let output = &mut context.output;
     let mut findings = Findings::default();
     for source in source::read(&args.filename, args.recursive)? {
         findings.add(source, &table, scope, output);

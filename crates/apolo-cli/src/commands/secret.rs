@@ -1,0 +1,36 @@
+//! `apolo secret`: the secrets of a namespace.
+
+mod ls;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::context::Context;
+use crate::exit::Failure;
+
+/// Keep secrets: add, list, get and remove them
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  apolo secret add secret-password                     # asks for the value
+  apolo secret add aws-key @~/aws-credentials.txt      # the content of a file
+  apolo secret ls
+  apolo secret rm aws-key")]
+pub(crate) struct SecretArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(visible_alias = "list")]
+    Ls(ls::LsArgs),
+}
+
+/// Runs one of them.
+pub(crate) async fn run(args: SecretArgs, context: &mut Context) -> Result<ExitCode, Failure> {
+    match args.command {
+        Command::Ls(args) => ls::run(&args, context).await,
+    }
+}

@@ -1,0 +1,82 @@
+//! Somebody with a kubeconfig who uses the command `apolo`.
+
+use std::{ffi::OsStr, io, path::PathBuf, process::Command};
+
+use crate::{
+    binaries,
+    command::{self, Finished},
+    control_plane,
+    namespace::{self, Namespace},
+    terminal::{self, Seen},
+};
+
+/// Somebody with a kubeconfig, in a namespace.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Who.
+    pub name: String,
+    /// The namespace that the commands are about.
+    pub namespace: String,
+    /// The file.
+    pub kubeconfig: PathBuf,
+    /// Where kubectl, and `apolo` under each of its names, are found.
+    path: PathBuf,
+}
+
+impl Namespace {
+    /// The user `name`, who has the rights of the ClusterRole `edit` here, with a kubeconfig.
+    ///
+    /// # Errors
+    /// When the rights or the kubeconfig cannot be made.
+    pub async fn with_kubeconfig(&self, name: &str) -> Result<Person, namespace::Error> {
+        self.person(name).await?;
+        Ok(self.stranger(name)?)
+    }
+
+    /// The user `name`, who has no rights here, with a kubeconfig.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be made.
+    pub fn stranger(&self, name: &str) -> Result<Person, control_plane::Error> {
+        let kubeconfig = self.kubeconfig(name, &[])?;
+        Ok(Person { name: name.into(), namespace: self.name.clone(), kubeconfig, path: self.bin() })
+    }
+}
+
+impl Person {
+    /// `apolo ARGUMENTS…` in the namespace, with nothing of the environment but what says where programs and the kubeconfig are.
+    ///
+    /// # Errors
+    /// When it was not built.
+    pub fn apolo<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> io::Result<Command> {
+        let mut command = Command::new(binaries::built("apolo")?);
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([self.path.clone()].into_iter().chain(std::env::split_paths(&others)));
+        command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig);
+        command.env("PATH", path.map_err(io::Error::other)?);
+        Ok(command)
+    }
+
+    /// The same, run through pipes to its end, with `--namespace` behind the arguments.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn run(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> io::Result<Finished> {
+        command::run(self.apolo(self.here(arguments))?, stdin).await
+    }
+
+    /// The same on a terminal, at which somebody types what is to be typed when he sees what he waits for.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not show what is waited for by the deadline.
+    pub async fn at_terminal(&self, arguments: &[&str], typed: &[(&str, &str)]) -> io::Result<Seen> {
+        terminal::run(self.apolo(self.here(arguments))?, typed).await
+    }
+
+    /// The arguments, with the namespace before those that are not for `apolo`.
+    fn here<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+        let end = arguments.iter().position(|&argument| argument == "--").unwrap_or(arguments.len());
+        let (ours, others) = arguments.split_at(end);
+        [ours, &["--namespace", &self.namespace], others].concat()
+    }
+}
