@@ -44,6 +44,12 @@ impl Namespace {
 }
 
 impl Person {
+    /// The same with another kubeconfig.
+    #[must_use]
+    pub fn with_kubeconfig(self, kubeconfig: Option<PathBuf>) -> Self {
+        Self { kubeconfig: kubeconfig.unwrap_or(self.kubeconfig), ..self }
+    }
+
     /// `apolo ARGUMENTS…` in the namespace, with nothing of the environment but what says where programs and the kubeconfig are.
     ///
     /// # Errors

@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 
-use crate::commands::{completion, inject, secret, version};
+use crate::called::Called;
+use crate::commands::{check, completion, inject, man, secret, version};
+use crate::complete::plugin;
 use crate::context::{Context, Global};
 use crate::exit::{Failure, INTERRUPTED};
+use crate::help;
 
 /// Secrets for jobs on Kubernetes: keep them, share them, use them, and nobody copies a value.
 #[derive(Parser)]
@@ -23,22 +27,44 @@ pub(crate) struct Cli {
 enum Command {
     Secret(secret::SecretArgs),
     Inject(inject::InjectArgs),
+    Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Print the version
     Version,
 }
 
+/// The names of the commands, as texts that people read name them.
+pub(crate) const COMMANDS: &[&str] =
+    &["acl", "check", "completion", "console", "inject", "run", "secret", "share", "version", "whoami"];
+
+impl Cli {
+    /// The definition of all commands, from which help, pages, scripts and the parser are made.
+    pub(crate) fn definition() -> clap::Command {
+        help::arranged(Self::command())
+    }
+}
+
 /// Runs the command that the process was called with.
 pub(crate) fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let called = Called::by(std::env::args_os().next().as_deref());
+    if called == Called::CompletesPlugin {
+        return plugin::complete(std::env::args_os().skip(1));
+    }
+    CompleteEnv::with_factory(Cli::definition).var(completion::VARIABLE).complete();
+    let matches = called.name(Cli::definition()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let mut context = Context::new(cli.global);
+    let mut context = Context::new(cli.global, called);
     let done = match cli.command {
         Command::Secret(args) => online(secret::run(args, &mut context)),
+        Command::Check(args) => online(check::run(&args, &mut context)),
         Command::Inject(args) => inject::run(&args, &mut context),
         Command::Completion(args) => completion::run(&args, &mut context.output),
+        Command::Man(args) => man::run(&args),
         Command::Version => version::run(&mut context.output),
     };
     done.unwrap_or_else(|failure: Failure| failure.report(&mut context.output))
