@@ -5,6 +5,8 @@ mod hooks;
 mod pod;
 mod running;
 
+use std::fmt;
+
 use futures_util::future::join_all;
 use futures_util::future::{BoxFuture, FutureExt};
 use k8s_openapi::serde::de::DeserializeOwned;
@@ -43,6 +45,31 @@ pub enum Verdict {
     Wrong,
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Well => "ok",
+            Self::Unseen => "not seen",
+            Self::Doubtful => "look",
+            Self::Wrong => "wrong",
+        })
+    }
+}
+
+/// A line, and another with what mends it.
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:<8}  {}: {}", self.verdict, self.what, self.told)?;
+        self.mend.iter().try_for_each(|mend| write!(formatter, "\n{:10}{mend}", ""))
+    }
+}
+
+/// Whether nothing is wrong, as far as it was seen.
+#[must_use]
+pub fn is_well(found: &[Finding]) -> bool {
+    found.iter().all(|finding| finding.verdict != Verdict::Wrong)
+}
+
 impl Finding {
     fn well(what: &'static str, told: impl Into<String>) -> Self {
         Self { what, verdict: Verdict::Well, told: told.into(), mend: None }
@@ -77,7 +104,7 @@ pub async fn before(connection: &Connection) -> Vec<Finding> {
 /// Looks at what is installed, and whether a Pod in the namespace of the connection gets its secret.
 pub async fn installed(connection: &Connection) -> Vec<Finding> {
     let mut found = in_turn([api_server::version(connection).boxed(), api_server::kinds(connection).boxed()]).await;
-    if found.iter().all(|finding| finding.verdict != Verdict::Wrong) {
+    if is_well(&found) {
         let rest = [
             hooks::mutating(connection).boxed(),
             hooks::validating(connection).boxed(),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use apolo_client::check::{self, Finding, Verdict};
+use apolo_client::check::{self, Finding};
 use clap::Args;
 use serde::Serialize;
 
@@ -38,18 +38,17 @@ pub(crate) async fn run(args: &CheckArgs, context: &mut Context) -> Result<ExitC
         context.output.structured(structured, &told)?;
     } else {
         for finding in &found {
-            context.output.line(&line(finding))?;
+            context.output.line(&finding.to_string())?;
         }
     }
-    let is_well = found.iter().all(|finding| finding.verdict != Verdict::Wrong);
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    Ok(if check::is_well(&found) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 /// A finding, as programs get it.
 #[derive(Serialize)]
 struct Told<'a> {
     what: &'a str,
-    verdict: &'a str,
+    verdict: String,
     told: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     mend: Option<&'a str>,
@@ -57,20 +56,11 @@ struct Told<'a> {
 
 impl<'a> Told<'a> {
     fn of(finding: &'a Finding) -> Self {
-        Self { what: finding.what, verdict: word(finding.verdict), told: &finding.told, mend: finding.mend.as_deref() }
+        Self {
+            what: finding.what,
+            verdict: finding.verdict.to_string(),
+            told: &finding.told,
+            mend: finding.mend.as_deref(),
+        }
     }
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Well => "ok",
-        Verdict::Unseen => "not seen",
-        Verdict::Doubtful => "look",
-        Verdict::Wrong => "wrong",
-    }
-}
-
-fn line(finding: &Finding) -> String {
-    let mend = finding.mend.as_ref().map(|mend| format!("\n{:10}{mend}", "")).unwrap_or_default();
-    format!("{:<8}  {}: {}{mend}", word(finding.verdict), finding.what, finding.told)
 }
