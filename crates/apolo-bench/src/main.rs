@@ -3,6 +3,7 @@
 use apolo_bench::admission::{self, AdmissionArgs};
 use apolo_bench::attack::{self, AttackArgs};
 use apolo_bench::capture::{self, CaptureArgs};
+use apolo_bench::command::{self, CommandArgs};
 use apolo_bench::deliveries::{self, DeliveriesArgs};
 use apolo_bench::figures::{self, MeasureArgs};
 use apolo_bench::grants::{self, GrantsArgs};
@@ -22,6 +23,8 @@ enum Command {
     Admission(AdmissionArgs),
     /// Measures what the delivery of shared secrets takes, and prints the figures; run by `cluster run`.
     Deliveries(DeliveriesArgs),
+    /// Measures the command `apolo` beside kubectl, and prints the figures; run by `cluster run`.
+    Command(CommandArgs),
     /// Attacks a server on this machine's loopback; run by `measure`.
     #[command(hide = true)]
     Attack(AttackArgs),
@@ -36,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
             Command::Capture(args) => capture::run(args).await,
             Command::Admission(args) => admission::run(args).await,
             Command::Attack(args) => attack::run(args).await,
+            Command::Command(args) => command::run(args).await,
             Command::Deliveries(args) => deliveries::run(args).await,
             Command::Grants(args) => grants::run(args).await,
             Command::Measure(args) => figures::run(args).await,
