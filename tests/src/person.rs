@@ -1,6 +1,11 @@
 //! Somebody with a kubeconfig who uses the command `apolo`.
 
-use std::{ffi::OsStr, io, path::PathBuf, process::Command};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    path::PathBuf,
+    process::Command,
+};
 
 use crate::{
     binaries,
@@ -56,11 +61,19 @@ impl Person {
     /// When it was not built.
     pub fn apolo<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> io::Result<Command> {
         let mut command = Command::new(binaries::built("apolo")?);
-        let others = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths([self.path.clone()].into_iter().chain(std::env::split_paths(&others)));
-        command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig);
-        command.env("PATH", path.map_err(io::Error::other)?);
+        command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig).env("PATH", self.path()?);
         Ok(command)
+    }
+
+    /// Where his programs are: `apolo`, kubectl and helm before those of the machine.
+    ///
+    /// # Errors
+    /// When `apolo` was not built.
+    pub fn path(&self) -> io::Result<OsString> {
+        let apolo = binaries::built("apolo")?.parent().map(PathBuf::from).unwrap_or_default();
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let path = [self.path.clone(), apolo].into_iter().chain(std::env::split_paths(&others));
+        std::env::join_paths(path).map_err(io::Error::other)
     }
 
     /// The same, run through pipes to its end, with `--namespace` behind the arguments.

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures what the webhook costs.
 #[derive(Parser)]
-enum Command {
+enum Mode {
     /// Keeps the reviews that a real API server sends; run by `cluster run`.
     Capture(CaptureArgs),
     /// Measures the webhook against the floor with the reviews that were captured, and prints the figures.
@@ -32,17 +32,17 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let command = Command::parse();
+    let command = Mode::parse();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let work = async {
         match command {
-            Command::Capture(args) => capture::run(args).await,
-            Command::Admission(args) => admission::run(args).await,
-            Command::Attack(args) => attack::run(args).await,
-            Command::Command(args) => command::run(args).await,
-            Command::Deliveries(args) => deliveries::run(args).await,
-            Command::Grants(args) => grants::run(args).await,
-            Command::Measure(args) => figures::run(args).await,
+            Mode::Capture(args) => capture::run(args).await,
+            Mode::Admission(args) => admission::run(args).await,
+            Mode::Attack(args) => attack::run(args).await,
+            Mode::Command(args) => command::run(args).await,
+            Mode::Deliveries(args) => deliveries::run(args).await,
+            Mode::Grants(args) => grants::run(args).await,
+            Mode::Measure(args) => figures::run(args).await,
         }
     };
     // To be left in order, so that every child is ended.
