@@ -126,7 +126,7 @@ async fn in_turn<const N: usize>(looks: [BoxFuture<'_, Finding>; N]) -> Vec<Find
 /// All objects of a kind that are of an installation.
 async fn ours<K>(connection: &Connection) -> Result<Vec<K>, kube::Error>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug,
 {
     let all: Api<K> = Api::all(connection.client.clone());
     Ok(all.list(&ListParams::default().labels(OURS)).await?.items)
