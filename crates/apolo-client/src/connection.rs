@@ -173,7 +173,9 @@ impl ConnectionError {
                 Self::Text(error.location().map(|at| format!("line {}, column {}", at.line(), at.column())))
             }
             KubeconfigError::CurrentContextNotSet => Self::NoCurrentContext,
-            KubeconfigError::LoadContext(name) if name.is_empty() && settings.context.is_none() => Self::NoCurrentContext,
+            KubeconfigError::LoadContext(name) if name.is_empty() && settings.context.is_none() => {
+                Self::NoCurrentContext
+            }
             KubeconfigError::LoadContext(name) => Self::NoContext(settings.context.clone().unwrap_or(name)),
             error => Self::Kubeconfig(Box::new(error)),
         }
