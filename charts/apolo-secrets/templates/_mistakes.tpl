@@ -11,6 +11,11 @@ the mend. All at once.
 {{- if eq .Release.Namespace "kube-system" -}}
   {{- $mistakes = append $mistakes "the release is to be in namespace kube-system, of which the hooks see nothing; give it one of its own: --namespace apolo-secrets --create-namespace" -}}
 {{- end -}}
+{{- if .Release.IsInstall -}}
+  {{- with include "apolo-secrets.others" . -}}
+    {{- $mistakes = append $mistakes . -}}
+  {{- end -}}
+{{- end -}}
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" $values.clusterName) -}}
   {{- $mistakes = append $mistakes (printf "clusterName: %q cannot stand in secret://NAME/OWNER/KEY; take 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit" $values.clusterName) -}}
 {{- end -}}
