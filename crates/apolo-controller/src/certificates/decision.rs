@@ -81,6 +81,9 @@ pub const RENEWED: &str = "the one before comes to its end";
 /// The same.
 pub const FOLLOWS: &str = "the authority is a new one";
 
+/// Why one is made in the place of what somebody has deleted: its key is lost.
+pub const GONE: &str = "the one before is gone";
+
 /// What is to be done next.
 #[must_use]
 pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
@@ -88,7 +91,7 @@ pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
         Found::There(authority) if authority.certificate.is_valid(now) => authority,
         Found::There(_) => return anew(seen, terms, now, "the one before has ended"),
         Found::Unusable(why) => return anew(seen, terms, now, why),
-        Found::Missing => return anew(seen, terms, now, FIRST),
+        Found::Missing => return anew(seen, terms, now, if is_trusted(seen) { GONE } else { FIRST }),
     };
     let previous = previous(authority, seen, terms, now);
     let due = authority.certificate.to - terms.authority_rest();
@@ -121,6 +124,11 @@ pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
             }
         }
     }
+}
+
+/// Whether the API server was told of an authority of ours.
+fn is_trusted(seen: &Seen) -> bool {
+    seen.bundles.iter().flat_map(Bundle::certificates).any(|certificate| certificate.is_ours(AUTHORITY))
 }
 
 /// The authority before this one, while what it has signed may be served.

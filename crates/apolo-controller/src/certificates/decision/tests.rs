@@ -276,6 +276,19 @@ fn a_first_start_makes_all_of_it_at_once() {
 }
 
 #[test]
+fn an_authority_in_the_place_of_one_that_was_deleted_is_told_otherwise_than_the_first() {
+    let mut world = World::new();
+    let why = |world: &mut World| match next(&world.seen(), &terms(), world.now) {
+        Step::Authority { why, .. } => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(why(&mut world), FIRST);
+    world.work(&mut |_| Duration::ZERO);
+    world.authority = Found::Missing;
+    assert_eq!(why(&mut world), GONE);
+}
+
+#[test]
 fn what_is_wrong_with_a_serving_certificate_is_told() {
     let mut world = World::new();
     let mut none = |_| Duration::ZERO;
