@@ -5,9 +5,13 @@ use thiserror::Error;
 
 use crate::connection;
 use crate::explained::{Explained, Kind};
+use crate::value::SecretValue;
+
+/// The field manager of all that people write.
+pub(crate) const FIELD_MANAGER: &str = "apolo";
 
 /// A request that did not succeed.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[error("{doing}: {why}")]
 pub struct RequestError {
     /// What was to be done, to which object: `reading secret "aws-key" of namespace alice`.
@@ -72,6 +76,15 @@ impl RequestError {
     pub fn new(doing: impl Into<String>, error: &kube::Error) -> Self {
         Self { doing: doing.into(), why: Why::of(error) }
     }
+
+    /// Without a value that was sent: hooks and policies of the cluster may tell what they have seen.
+    #[must_use]
+    pub(crate) fn without(mut self, value: &SecretValue) -> Self {
+        if let Some(text) = self.why.text() {
+            *text = value.left_out_of(text);
+        }
+        self
+    }
 }
 
 /// What was to be done, for the errors of a request: `.map_err(doing(|| format!("reading …")))`.
@@ -91,6 +104,26 @@ impl Why {
             kube::Error::SerdeError(_) => Self::Other("the answer cannot be read".to_owned()),
             kube::Error::HyperError(error) if error.is_timeout() => Self::NoAnswer,
             error => Self::Other(error.to_string()),
+        }
+    }
+
+    /// Whether RBAC refuses it; a quota, or what others have installed, does so in other words.
+    pub(crate) fn is_of_rbac(&self) -> bool {
+        matches!(self, Self::NotAllowed(message) if message.contains("is forbidden: User ") && message.contains(" cannot "))
+    }
+
+    /// What somebody else says.
+    fn text(&mut self) -> Option<&mut String> {
+        match self {
+            Self::NotAllowed(text)
+            | Self::Refused(text)
+            | Self::Invalid(text)
+            | Self::TooLarge(text)
+            | Self::Busy(text)
+            | Self::Unreachable(text)
+            | Self::Login(text)
+            | Self::Other(text) => Some(text),
+            _ => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The secret that a person names: by its key, or by a reference.
 
+use apolo_api::secret::KUBE_SYSTEM;
 use apolo_core::key::{Key, KeyError};
 use apolo_core::reference::{Reference, ReferenceError};
 use thiserror::Error;
@@ -79,6 +80,12 @@ impl Target {
     #[must_use]
     pub fn entry(&self) -> &str {
         self.entry.as_deref().unwrap_or(&self.key)
+    }
+
+    /// Whether it is in a namespace whose Secrets can be ours.
+    #[must_use]
+    pub fn is_for_us(&self) -> bool {
+        self.owner != KUBE_SYSTEM
     }
 
     /// How it is asked for in full.

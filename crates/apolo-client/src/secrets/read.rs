@@ -1,11 +1,13 @@
 //! The value of a secret, for who may read it.
 
+use apolo_api::secret::NOT_OURS;
 use apolo_core::nearness;
 use apolo_core::text::named;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use thiserror::Error;
 
+use crate::caller;
 use crate::connection::Connection;
 use crate::explained::{Explained, Kind};
 use crate::request::{RequestError, Why, doing};
@@ -19,6 +21,14 @@ pub enum ReadError {
     /// The API server did not answer with it.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The person may not; what the owner could do about it is in the hint.
+    #[error("{error}")]
+    NotAllowed {
+        /// What the API server says.
+        error: RequestError,
+        /// What mends it.
+        hint: Option<String>,
+    },
     /// It is not there.
     #[error("there is no secret {key:?} in namespace {namespace}")]
     NotThere {
@@ -48,15 +58,7 @@ pub enum ReadError {
 /// # Errors
 /// Where it is not there, or may not be read.
 pub async fn read(connection: &Connection, target: &Target) -> Result<SecretValue, ReadError> {
-    let secrets: Api<Secret> = Api::namespaced(connection.client.clone(), &target.owner);
-    let read = secrets.get(&target.object()).await;
-    let read = read.map_err(doing(|| format!("reading secret {:?} of namespace {}", target.key, target.owner)));
-    let secret = match read {
-        Ok(secret) => secret,
-        Err(error) if error.why == Why::NotThere => return Err(not_there(connection, target).await),
-        Err(error) => return Err(error.into()),
-    };
-    let mut data = secret.data.unwrap_or_default();
+    let mut data = get(connection, target).await?.data.unwrap_or_default();
     match data.remove(target.entry()) {
         Some(value) => Ok(SecretValue::new(value.0)),
         None => Err(ReadError::NoEntry {
@@ -65,6 +67,25 @@ pub async fn read(connection: &Connection, target: &Target) -> Result<SecretValu
             entry: target.entry().to_owned(),
             entries: data.into_keys().collect(),
         }),
+    }
+}
+
+/// The Secret that holds a secret. Types that do not exist for us are not there.
+pub(crate) async fn get(connection: &Connection, target: &Target) -> Result<Secret, ReadError> {
+    if !target.is_for_us() {
+        return Err(not_there(connection, target).await);
+    }
+    let secrets: Api<Secret> = Api::namespaced(connection.client.clone(), &target.owner);
+    let read = secrets.get(&target.object()).await;
+    match read.map_err(doing(|| format!("reading secret {:?} of namespace {}", target.key, target.owner))) {
+        Ok(secret) if secret.type_.as_deref().is_none_or(|kind| !NOT_OURS.contains(&kind)) => Ok(secret),
+        Ok(_) => Err(not_there(connection, target).await),
+        Err(error) if error.why == Why::NotThere => Err(not_there(connection, target).await),
+        Err(error) if matches!(error.why, Why::NotAllowed(_)) => {
+            let hint = caller::may_be_allowed(connection, target, "read", &error.why).await;
+            Err(ReadError::NotAllowed { error, hint })
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -82,7 +103,7 @@ pub(crate) async fn not_there(connection: &Connection, target: &Target) -> ReadE
 impl Explained for ReadError {
     fn kind(&self) -> Kind {
         match self {
-            Self::Request(error) => error.kind(),
+            Self::Request(error) | Self::NotAllowed { error, .. } => error.kind(),
             Self::NotThere { .. } | Self::NoEntry { .. } => Kind::NotFound,
         }
     }
@@ -90,6 +111,7 @@ impl Explained for ReadError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Request(error) => error.hint(),
+            Self::NotAllowed { hint, .. } => hint.clone(),
             Self::NotThere { nearest: Some(nearest), .. } => Some(format!("nearest: {nearest}")),
             Self::NotThere { namespace, .. } => Some(format!("apolo secret ls -n {namespace}")),
             Self::NoEntry { key, entries, .. } => {
