@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::{completion, inject, secret, version};
 use crate::context::{Context, Global};
 use crate::exit::{Failure, INTERRUPTED};
+use crate::usage;
 
 /// Secrets for jobs on Kubernetes: keep them, share them, use them, and nobody copies a value.
 #[derive(Parser)]
@@ -32,7 +33,7 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return usage::report(&error),
     };
     let mut context = Context::new(cli.global);
     let done = match cli.command {

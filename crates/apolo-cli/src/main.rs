@@ -3,8 +3,11 @@
 mod cli;
 mod commands;
 mod context;
+mod dry_run;
 mod exit;
 mod output;
+mod terminal;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -12,4 +12,4 @@ pub use list::{Found, List, ListError, list};
 pub use read::{ReadError, read};
 pub use remove::{Doomed, RemoveError, Removed, find, remove};
 pub use stored::{InTheWay, LARGEST};
-pub use ties::{Holder, Uses, grants, holders, pods};
+pub use ties::{Grants, Holder, Uses, grants, pods};

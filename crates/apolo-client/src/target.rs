@@ -48,11 +48,19 @@ impl Target {
     /// # Errors
     /// Where the text is neither.
     pub fn parse(text: &str, from: &Connection) -> Result<Self, TargetError> {
+        Self::of_key_or_reference(text, &from.namespace)
+    }
+
+    /// Takes a key, or a reference, seen from a namespace.
+    ///
+    /// # Errors
+    /// Where the text is neither.
+    pub fn of_key_or_reference(text: &str, namespace: &str) -> Result<Self, TargetError> {
         if text.contains(':') {
-            return Self::of_reference(text, &from.namespace);
+            return Self::of_reference(text, namespace);
         }
         let key = Key::parse(text).map_err(|why| TargetError::Key { text: text.to_owned(), why })?;
-        Ok(Self { owner: from.namespace.clone(), key: key.to_string(), entry: None, cluster: None })
+        Ok(Self { owner: namespace.to_owned(), key: key.to_string(), entry: None, cluster: None })
     }
 
     /// Takes a reference, seen from a namespace.

@@ -62,13 +62,8 @@ pub enum AddError {
         key: String,
     },
     /// Kubernetes takes no value of this size.
-    #[error("the value of {key:?} is too large: {size} bytes, and Kubernetes takes {LARGEST} at most")]
-    TooLarge {
-        /// The key.
-        key: String,
-        /// How large it is.
-        size: usize,
-    },
+    #[error("the value of {0:?} is too large: Kubernetes takes {LARGEST} bytes at most")]
+    TooLarge(String),
     /// What is there is not touched.
     #[error("secret {object:?} of namespace {namespace} {why}; it is not touched")]
     InTheWay {
@@ -121,7 +116,7 @@ pub fn check(target: &Target, value: &SecretValue) -> Result<(), AddError> {
         return Err(AddError::NotForUs(target.owner.clone()));
     }
     if value.len() > LARGEST {
-        return Err(AddError::TooLarge { key: key(), size: value.len() });
+        return Err(AddError::TooLarge(key()));
     }
     Ok(())
 }
@@ -234,7 +229,7 @@ impl Explained for AddError {
             Self::Request(error) | Self::NotAllowed { error, .. } => error.kind(),
             Self::NoNamespace(_) => Kind::NotFound,
             Self::NotForUs(_) | Self::Entry { .. } => Kind::Usage,
-            Self::TooLarge { .. } => Kind::Failed,
+            Self::TooLarge(_) => Kind::Failed,
             Self::InTheWay { .. } => Kind::Conflict,
         }
     }
@@ -246,7 +241,7 @@ impl Explained for AddError {
             Self::NoNamespace(_) => OTHER_NAMESPACE.to_owned(),
             Self::NotForUs(_) => "-n NAME chooses another namespace".to_owned(),
             Self::Entry { key } => format!("apolo secret add {key}"),
-            Self::TooLarge { .. } => {
+            Self::TooLarge(_) => {
                 "keep large files in a volume, and in the secret the key that decrypts them".to_owned()
             }
             Self::InTheWay { key, object, namespace, why } => match why {

@@ -38,17 +38,21 @@ pub struct Uses {
     secrets: Vec<String>,
 }
 
+/// The grants of a namespace that are in force.
+#[derive(Clone, Debug, Default)]
+pub struct Grants(Vec<SecretGrant>);
+
 /// The grants of a namespace that are in force; none where the cluster knows no grants.
 ///
 /// # Errors
 /// Where they may not be listed.
-pub async fn grants(connection: &Connection, namespace: &str) -> Result<Vec<SecretGrant>, RequestError> {
+pub async fn grants(connection: &Connection, namespace: &str) -> Result<Grants, RequestError> {
     let grants: Api<SecretGrant> = Api::namespaced(connection.client.clone(), namespace);
     let now = Timestamp::now();
     let found = listed(&grants, |grant| is_in_force(&grant, now).then_some(grant)).await;
     match found.map_err(doing(|| format!("listing the grants of namespace {namespace}"))) {
-        Err(error) if error.why == Why::NoSuchKind => Ok(Vec::new()),
-        found => found,
+        Err(error) if error.why == Why::NoSuchKind => Ok(Grants::default()),
+        found => found.map(Grants),
     }
 }
 
@@ -62,18 +66,20 @@ pub async fn pods(connection: &Connection, namespace: &str) -> Result<Vec<Uses>,
     listed(&pods, |pod| Uses::of(&pod)).await.map_err(doing(|| format!("listing the Pods of namespace {namespace}")))
 }
 
-/// To whom the grants give the secret that this Secret holds.
-#[must_use]
-pub fn holders(grants: &[SecretGrant], object: &str) -> Vec<Holder> {
-    let is_meant = |key: &String| Key::parse(key).is_ok_and(|key| key.object_name() == object);
-    let mut most = BTreeMap::new();
-    for grant in grants.iter().filter(|grant| grant.spec.secrets.iter().any(is_meant)) {
-        for subject in grant.spec.subjects.iter().filter_map(|subject| Subject::try_from(subject).ok()) {
-            let access = most.entry(subject).or_insert(grant.spec.access);
-            *access = grant.spec.access.max(*access);
+impl Grants {
+    /// To whom they give the secret that this Secret holds.
+    #[must_use]
+    pub fn holders(&self, object: &str) -> Vec<Holder> {
+        let is_meant = |key: &String| Key::parse(key).is_ok_and(|key| key.object_name() == object);
+        let mut most = BTreeMap::new();
+        for grant in self.0.iter().filter(|grant| grant.spec.secrets.iter().any(is_meant)) {
+            for subject in grant.spec.subjects.iter().filter_map(|subject| Subject::try_from(subject).ok()) {
+                let access = most.entry(subject).or_insert(grant.spec.access);
+                *access = grant.spec.access.max(*access);
+            }
         }
+        most.into_iter().map(|(subject, access)| Holder { subject, access }).collect()
     }
-    most.into_iter().map(|(subject, access)| Holder { subject, access }).collect()
 }
 
 impl Uses {
@@ -141,12 +147,12 @@ mod tests {
     #[test]
     fn each_subject_is_told_once_with_the_most_that_he_has() {
         let (bob, team) = (json!({"kind": "User", "name": "bob"}), json!({"kind": "Group", "name": "ml-team"}));
-        let grants = [
+        let grants = Grants(vec![
             grant(&json!({"secrets": ["AWS_KEY", "db"], "access": "Use", "subjects": [bob, team]}), None),
             grant(&json!({"secrets": ["AWS_KEY"], "access": "Manage", "subjects": [bob]}), Some("Granted")),
             grant(&json!({"secrets": ["other"], "subjects": [team]}), None),
-        ];
-        let told = holders(&grants, "aws-key-4cea0ddbcf43f8cf");
+        ]);
+        let told = grants.holders("aws-key-4cea0ddbcf43f8cf");
         let told: Vec<_> = told.iter().map(|holder| (holder.subject.to_string(), holder.access)).collect();
         assert_eq!(told, [("bob".to_owned(), Access::Manage), ("group:ml-team".to_owned(), Access::Use)]);
     }
