@@ -1,6 +1,11 @@
 //! Somebody with a kubeconfig who uses the command `apolo`.
 
-use std::{ffi::OsStr, io, path::PathBuf, process::Command};
+use std::{
+    ffi::OsStr,
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
 
 use crate::{
     binaries,
@@ -49,12 +54,47 @@ impl Person {
     /// # Errors
     /// When it was not built.
     pub fn apolo<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> io::Result<Command> {
-        let mut command = Command::new(binaries::built("apolo")?);
+        self.program(&binaries::built("apolo")?, arguments)
+    }
+
+    /// `sh -c LINE` where `apolo` is found, with this home folder, and in it.
+    ///
+    /// # Errors
+    /// When `apolo` was not built.
+    pub fn shell(&self, line: &str, home: &Path) -> io::Result<Command> {
+        let mut command = self.program(Path::new("sh"), ["-c", line])?;
+        command.env("HOME", home).current_dir(home);
+        Ok(command)
+    }
+
+    fn program<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> io::Result<Command> {
+        let built = binaries::built("apolo")?;
+        let ours = [built.parent().map(Path::to_owned), Some(self.path.clone())];
         let others = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths([self.path.clone()].into_iter().chain(std::env::split_paths(&others)));
+        let path = std::env::join_paths(ours.into_iter().flatten().chain(std::env::split_paths(&others)));
+        let mut command = Command::new(program);
         command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig);
         command.env("PATH", path.map_err(io::Error::other)?);
         Ok(command)
+    }
+
+    /// Makes the namespace that of the current context, so that no command has to name it.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be changed.
+    pub async fn settle(&self) -> io::Result<()> {
+        let namespace = format!("--namespace={}", self.namespace);
+        let command = self.program(&self.path.join("kubectl"), ["config", "set-context", "--current", &namespace])?;
+        let finished = command::run(command, "").await?;
+        if finished.status.success() { Ok(()) } else { Err(io::Error::other(finished.stderr)) }
+    }
+
+    /// As [`Person::run`], with what it wrote byte for byte.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn bytes(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> io::Result<Output> {
+        command::output(self.apolo(self.here(arguments))?, stdin).await
     }
 
     /// The same, run through pipes to its end, with `--namespace` behind the arguments.

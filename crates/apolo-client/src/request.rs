@@ -133,6 +133,7 @@ impl Why {
         match (status.code, status.reason.as_str()) {
             (401, _) => Self::Unknown,
             (403, _) if is_leaving(status) => Self::Leaving,
+            (403, _) if status.message.contains(NOBODY) => Self::Unknown,
             (403, _) if is_of_a_hook(&status.message) => Self::Refused(message()),
             (403, _) => Self::NotAllowed(message()),
             (404, _) if details.is_none_or(|details| details.name.is_empty()) => Self::NoSuchKind,
@@ -163,6 +164,9 @@ impl Why {
         Self::Unreachable(chain.last().map_or_else(|| error.to_string(), ToString::to_string))
     }
 }
+
+/// What stands in a refusal of who did not say who he is.
+const NOBODY: &str = "User \"system:anonymous\"";
 
 /// What stands before the words of a hook.
 const HOOK: &str = "admission webhook \"";
@@ -230,6 +234,7 @@ mod tests {
     fn what_the_api_server_says_is_told_apart() {
         for (status, expected) in [
             (json!({"code": 401, "reason": "Unauthorized"}), Why::Unknown),
+            (json!({"code": 403, "message": "User \"system:anonymous\" cannot list"}), Why::Unknown),
             (json!({"code": 403, "message": "secrets is forbidden"}), Why::NotAllowed("secrets is forbidden".into())),
             (
                 json!({"code": 403, "message": "admission webhook \"pods.secrets.apolo.us\" denied the request: bob may not"}),

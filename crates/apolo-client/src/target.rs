@@ -124,6 +124,8 @@ impl Explained for TargetError {
     }
 
     fn hint(&self) -> Option<String> {
-        None
+        let Self::Key { text, .. } = self else { return None };
+        let meant = format!("secret:{text}");
+        Reference::parse(&meant).is_ok().then(|| format!("write {meant}"))
     }
 }

@@ -150,6 +150,7 @@ impl Adding<'_> {
         match refused.why {
             Why::NotThere => Err(AddError::NoNamespace(self.target.owner.clone())),
             Why::IsThere | Why::NotAllowed(_) => self.replace(refused).await,
+            Why::Changed => Ok(None),
             _ => Err(refused.into()),
         }
     }
@@ -160,7 +161,7 @@ impl Adding<'_> {
             Err(error) => {
                 let error = self.failed(&error);
                 return match error.why {
-                    Why::NotThere => Self::gone(refused),
+                    Why::NotThere => self.gone(refused),
                     Why::NotAllowed(_) => self.replace_unseen(refused).await,
                     _ => Err(error.into()),
                 };
@@ -195,7 +196,11 @@ impl Adding<'_> {
                 let error = self.failed(&error);
                 match error.why {
                     Why::Changed => Ok(None),
-                    Why::NotThere => Self::gone(refused),
+                    // Who may not read it hears it in these words.
+                    Why::Invalid(message) if message.contains("field is immutable") => {
+                        Err(self.in_the_way(InTheWay::Immutable))
+                    }
+                    Why::NotThere => self.gone(refused),
                     Why::NotAllowed(_) if refused.why != Why::IsThere => Err(refused.into()),
                     _ => Err(error.into()),
                 }
@@ -204,8 +209,15 @@ impl Adding<'_> {
     }
 
     /// It is not there, or not any more: who may not create it learns that.
-    fn gone<T>(refused: RequestError) -> Result<Option<T>, AddError> {
-        if refused.why == Why::IsThere { Ok(None) } else { Err(refused.into()) }
+    fn gone<T>(&self, refused: RequestError) -> Result<Option<T>, AddError> {
+        if refused.why == Why::IsThere {
+            return Ok(None);
+        }
+        let hint = refused.why.is_of_rbac().then(|| {
+            let (key, owner) = (&self.target.key, &self.target.owner);
+            format!("it is not there yet: who may create Secrets in namespace {owner} can run: apolo secret add {key} -n {owner}")
+        });
+        Err(AddError::NotAllowed { error: refused, hint })
     }
 
     fn doing(&self) -> String {

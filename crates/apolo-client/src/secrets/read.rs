@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use thiserror::Error;
 
+use super::list::{ListError, OTHER_NAMESPACE};
 use crate::caller;
 use crate::connection::Connection;
 use crate::explained::{Explained, Kind};
@@ -39,6 +40,9 @@ pub enum ReadError {
         /// One of that namespace that may have been meant.
         nearest: Option<String>,
     },
+    /// There is no such namespace.
+    #[error("there is no namespace {0}")]
+    NoNamespace(String),
     /// It is an ordinary Secret without such an entry.
     #[error("secret {key:?} of namespace {namespace} has no entry {entry:?}")]
     NoEntry {
@@ -58,7 +62,7 @@ pub enum ReadError {
 /// # Errors
 /// Where it is not there, or may not be read.
 pub async fn read(connection: &Connection, target: &Target) -> Result<SecretValue, ReadError> {
-    let mut data = get(connection, target).await?.data.unwrap_or_default();
+    let mut data = get(connection, target, "read").await?.data.unwrap_or_default();
     match data.remove(target.entry()) {
         Some(value) => Ok(SecretValue::new(value.0)),
         None => Err(ReadError::NoEntry {
@@ -70,8 +74,8 @@ pub async fn read(connection: &Connection, target: &Target) -> Result<SecretValu
     }
 }
 
-/// The Secret that holds a secret. Types that do not exist for us are not there.
-pub(crate) async fn get(connection: &Connection, target: &Target) -> Result<Secret, ReadError> {
+/// The Secret that holds a secret, for who needs this access to it. Types that do not exist for us are not there.
+pub(crate) async fn get(connection: &Connection, target: &Target, access: &str) -> Result<Secret, ReadError> {
     if !target.is_for_us() {
         return Err(not_there(connection, target).await);
     }
@@ -82,7 +86,7 @@ pub(crate) async fn get(connection: &Connection, target: &Target) -> Result<Secr
         Ok(_) => Err(not_there(connection, target).await),
         Err(error) if error.why == Why::NotThere => Err(not_there(connection, target).await),
         Err(error) if matches!(error.why, Why::NotAllowed(_)) => {
-            let hint = caller::may_be_allowed(connection, target, "read", &error.why).await;
+            let hint = caller::may_be_allowed(connection, target, access, &error.why).await;
             Err(ReadError::NotAllowed { error, hint })
         }
         Err(error) => Err(error.into()),
@@ -91,7 +95,10 @@ pub(crate) async fn get(connection: &Connection, target: &Target) -> Result<Secr
 
 /// That a secret is not there, with the one of its namespace that may have been meant.
 pub(crate) async fn not_there(connection: &Connection, target: &Target) -> ReadError {
-    let known = secrets::list(connection, &target.owner).await.unwrap_or_default();
+    let known = match secrets::list(connection, &target.owner).await {
+        Err(ListError::NoNamespace(namespace)) => return ReadError::NoNamespace(namespace),
+        known => known.unwrap_or_default(),
+    };
     let nearest = nearness::nearest(&target.key, known.secrets.iter().map(|secret| secret.key.as_str()));
     ReadError::NotThere {
         key: target.key.clone(),
@@ -104,7 +111,7 @@ impl Explained for ReadError {
     fn kind(&self) -> Kind {
         match self {
             Self::Request(error) | Self::NotAllowed { error, .. } => error.kind(),
-            Self::NotThere { .. } | Self::NoEntry { .. } => Kind::NotFound,
+            Self::NotThere { .. } | Self::NoNamespace(_) | Self::NoEntry { .. } => Kind::NotFound,
         }
     }
 
@@ -114,6 +121,7 @@ impl Explained for ReadError {
             Self::NotAllowed { hint, .. } => hint.clone(),
             Self::NotThere { nearest: Some(nearest), .. } => Some(format!("nearest: {nearest}")),
             Self::NotThere { namespace, .. } => Some(format!("apolo secret ls -n {namespace}")),
+            Self::NoNamespace(_) => Some(OTHER_NAMESPACE.to_owned()),
             Self::NoEntry { key, entries, .. } => {
                 let entry = entries.first()?;
                 Some(format!("name its entry: secret:{key}#{}", named(entry)))

@@ -91,7 +91,7 @@ pub async fn find(connection: &Connection, target: &Target) -> Result<Doomed, Re
     if let Some(entry) = &target.entry {
         return Err(RemoveError::Entry { key: target.key.clone(), entry: entry.clone() });
     }
-    let secret = get(connection, target).await?;
+    let secret = get(connection, target, "manage").await?;
     let object = target.object();
     match secret.type_.filter(|kind| kind != OPAQUE) {
         Some(kind) => Err(RemoveError::OtherType { object, namespace: target.owner.clone(), kind }),

@@ -1,5 +1,6 @@
 //! A file that holds a value: written whole or not at all, for its owner alone, and never through a link.
 
+use std::error::Error;
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -57,8 +58,13 @@ pub(super) fn write(path: &Path, value: &[u8]) -> Result<(), Failure> {
     written().map_err(|error| failed(path, &error))
 }
 
+/// What the system says; the name of the file beside it means nothing to anybody.
 fn failed(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("writing {}: {error}", path.display()))
+    let mut last: &dyn Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    Failure::new(format!("writing {}: {last}", path.display()))
 }
 
 #[cfg(test)]
