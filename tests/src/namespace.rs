@@ -119,6 +119,16 @@ impl ControlPlane {
     }
 }
 
+impl ControlPlane {
+    /// A namespace that is there.
+    ///
+    /// # Errors
+    /// When there is no client.
+    pub async fn namespace(&self, name: &str) -> Result<Namespace, Error> {
+        Ok(Namespace { name: name.into(), client: self.admin().await?, control_plane: self.clone() })
+    }
+}
+
 impl Namespace {
     async fn make(control_plane: &ControlPlane) -> Result<Self, Error> {
         let client = control_plane.admin().await?;

@@ -1,7 +1,7 @@
 //! Somebody with a kubeconfig who uses the command `apolo`.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -49,6 +49,12 @@ impl Namespace {
 }
 
 impl Person {
+    /// The same with another kubeconfig.
+    #[must_use]
+    pub fn with_kubeconfig(self, kubeconfig: Option<PathBuf>) -> Self {
+        Self { kubeconfig: kubeconfig.unwrap_or(self.kubeconfig), ..self }
+    }
+
     /// `apolo ARGUMENTS…` in the namespace, with nothing of the environment but what says where programs and the kubeconfig are.
     ///
     /// # Errors
@@ -68,13 +74,8 @@ impl Person {
     }
 
     fn program<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> io::Result<Command> {
-        let built = binaries::built("apolo")?;
-        let ours = [built.parent().map(Path::to_owned), Some(self.path.clone())];
-        let others = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(ours.into_iter().flatten().chain(std::env::split_paths(&others)));
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig);
-        command.env("PATH", path.map_err(io::Error::other)?);
+        command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig).env("PATH", self.path()?);
         Ok(command)
     }
 
@@ -95,6 +96,17 @@ impl Person {
     /// When it cannot be started.
     pub async fn bytes(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> io::Result<Output> {
         command::output(self.apolo(self.here(arguments))?, stdin).await
+    }
+
+    /// Where his programs are: `apolo`, kubectl and helm before those of the machine.
+    ///
+    /// # Errors
+    /// When `apolo` was not built.
+    pub fn path(&self) -> io::Result<OsString> {
+        let apolo = binaries::built("apolo")?.parent().map(PathBuf::from).unwrap_or_default();
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let path = [self.path.clone(), apolo].into_iter().chain(std::env::split_paths(&others));
+        std::env::join_paths(path).map_err(io::Error::other)
     }
 
     /// The same, run through pipes to its end, with `--namespace` behind the arguments.

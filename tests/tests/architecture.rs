@@ -7,15 +7,16 @@ use anyhow::Context;
 use serde_json::Value;
 
 /// Each crate, and those of ours that it may use. The tests are strangers: they see the API server and the binaries.
-const TABLE: [(&str, &[&str]); 10] = [
+const TABLE: [(&str, &[&str]); 11] = [
     ("apolo-core", &[]),
     ("apolo-manifest", &[]),
     ("apolo-api", &["apolo-core"]),
     ("apolo-runtime", &["apolo-core"]),
     ("apolo-webhook", &["apolo-core", "apolo-api", "apolo-runtime"]),
     ("apolo-controller", &["apolo-core", "apolo-api", "apolo-runtime"]),
-    ("apolo-secrets", &["apolo-api", "apolo-controller", "apolo-runtime", "apolo-webhook"]),
-    ("apolo-cli", &["apolo-core", "apolo-manifest"]),
+    ("apolo-client", &["apolo-core", "apolo-api"]),
+    ("apolo-secrets", &["apolo-api", "apolo-client", "apolo-controller", "apolo-runtime", "apolo-webhook"]),
+    ("apolo-cli", &["apolo-client", "apolo-core", "apolo-manifest"]),
     ("apolo-bench", &["apolo-runtime", "apolo-tests"]),
     ("apolo-tests", &[]),
 ];

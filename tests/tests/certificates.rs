@@ -89,10 +89,10 @@ async fn overwritten(site: &Site, believed: &Believed, watched: &Watched) -> any
     })
     .await?;
     let took = began.elapsed();
-    // What was asked until now may have failed, and a Pod that was asked for then may wait for its answer still.
+    // What was asked until now may have failed, and what was asked then may wait for its answer still.
     eventually("Pods are admitted", async || {
         believed.admits().await?;
-        let failures = watched.take().failures;
+        let failures = watched.begin_anew().failures;
         if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
     })
     .await?;

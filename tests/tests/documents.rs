@@ -56,6 +56,7 @@ fn the_reference_of_the_servers_is_what_their_help_says() -> anyhow::Result<()> 
         &["webhook", "--help"],
         &["controller", "--help"],
         &["uninstall", "--help"],
+        &["check", "--help"],
         &["crds", "--help"],
     ] {
         page.push_str(&help(&apolo_tests::webhook::binary()?, "apolo-secrets", arguments)?);
@@ -171,10 +172,28 @@ const PARTS: &[(&str, &str, &str)] = &[
 #[test]
 fn the_reference_of_the_command_is_what_its_help_says() -> anyhow::Result<()> {
     let mut page = String::from("# apolo\n\nThe command. Generated from its `--help`.\n");
-    for arguments in [&["--help"][..], &["inject", "--help"], &["completion", "--help"], &["version", "--help"]] {
-        page.push_str(&help(&apolo_tests::binaries::built("apolo")?, "apolo", arguments)?);
+    let binary = apolo_tests::binaries::built("apolo")?;
+    for command in commands(&binary)? {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        page.push_str(&help(&binary, "apolo", &arguments)?);
     }
     check("docs/reference/apolo.md", &page)
+}
+
+/// The commands that there are, and those under them: the names of the manual pages tell.
+fn commands(binary: &Path) -> anyhow::Result<Vec<Vec<String>>> {
+    let folder = tempfile::tempdir()?;
+    let written = Command::new(binary).arg("man").arg(folder.path()).env_clear().status()?;
+    anyhow::ensure!(written.success(), "apolo man: {written}");
+    let mut commands = Vec::new();
+    for page in std::fs::read_dir(folder.path())? {
+        let name = page?.file_name().into_string().ok().context("a name")?;
+        let name = name.strip_suffix(".1").context("the name of a page")?;
+        commands.push(name.split('-').skip(1).map(str::to_owned).collect());
+    }
+    commands.sort();
+    anyhow::ensure!(commands.len() > 10, "{} commands", commands.len());
+    Ok(commands)
 }
 
 /// The help of a binary, as a section of a page.

@@ -5,7 +5,8 @@
 //! them [`plain`], how the floor serves.
 //!
 //! Apart from these stand, on a real API server, [`admission`]: S6 to S8, what a Pod costs that is created; and [`grants`]: S9 to S11,
-//! what the controller costs; and [`deliveries`]: S12 and S13, what a shared secret takes to a Pod.
+//! what the controller costs; and [`deliveries`]: S12 and S13, what a shared secret takes to a Pod; and [`command`]: S15, what the command costs
+//! beside kubectl.
 //!
 //! No figure fails a run: it prints them. Only what keeps it from measuring is an error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
@@ -14,6 +15,7 @@ pub mod admission;
 pub mod attack;
 pub mod capture;
 mod client;
+pub mod command;
 pub mod deliveries;
 pub mod figures;
 pub mod grants;

@@ -3,6 +3,7 @@
 use apolo_bench::admission::{self, AdmissionArgs};
 use apolo_bench::attack::{self, AttackArgs};
 use apolo_bench::capture::{self, CaptureArgs};
+use apolo_bench::command::{self, CommandArgs};
 use apolo_bench::deliveries::{self, DeliveriesArgs};
 use apolo_bench::figures::{self, MeasureArgs};
 use apolo_bench::grants::{self, GrantsArgs};
@@ -11,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures what the webhook costs.
 #[derive(Parser)]
-enum Command {
+enum Mode {
     /// Keeps the reviews that a real API server sends; run by `cluster run`.
     Capture(CaptureArgs),
     /// Measures the webhook against the floor with the reviews that were captured, and prints the figures.
@@ -22,6 +23,8 @@ enum Command {
     Admission(AdmissionArgs),
     /// Measures what the delivery of shared secrets takes, and prints the figures; run by `cluster run`.
     Deliveries(DeliveriesArgs),
+    /// Measures the command `apolo` beside kubectl, and prints the figures; run by `cluster run`.
+    Command(CommandArgs),
     /// Attacks a server on this machine's loopback; run by `measure`.
     #[command(hide = true)]
     Attack(AttackArgs),
@@ -29,16 +32,17 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let command = Command::parse();
+    let command = Mode::parse();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let work = async {
         match command {
-            Command::Capture(args) => capture::run(args).await,
-            Command::Admission(args) => admission::run(args).await,
-            Command::Attack(args) => attack::run(args).await,
-            Command::Deliveries(args) => deliveries::run(args).await,
-            Command::Grants(args) => grants::run(args).await,
-            Command::Measure(args) => figures::run(args).await,
+            Mode::Capture(args) => capture::run(args).await,
+            Mode::Admission(args) => admission::run(args).await,
+            Mode::Attack(args) => attack::run(args).await,
+            Mode::Command(args) => command::run(args).await,
+            Mode::Deliveries(args) => deliveries::run(args).await,
+            Mode::Grants(args) => grants::run(args).await,
+            Mode::Measure(args) => figures::run(args).await,
         }
     };
     // To be left in order, so that every child is ended.

@@ -2,11 +2,16 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::CompleteEnv;
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::commands::{completion, inject, secret, version};
+use crate::called::Called;
+use crate::commands::{check, completion, inject, man, secret, version};
+use crate::complete::plugin;
 use crate::context::{Context, Global};
 use crate::exit::{Failure, INTERRUPTED};
+use crate::help;
 use crate::usage;
 
 /// Secrets for jobs on Kubernetes: keep them, share them, use them, and nobody copies a value.
@@ -24,22 +29,44 @@ pub(crate) struct Cli {
 enum Command {
     Secret(secret::SecretArgs),
     Inject(inject::InjectArgs),
+    Check(check::CheckArgs),
     Completion(completion::CompletionArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
     /// Print the version
     Version,
 }
 
+/// The names of the commands, as texts that people read name them.
+pub(crate) const COMMANDS: &[&str] =
+    &["acl", "check", "completion", "console", "inject", "run", "secret", "share", "version", "whoami"];
+
+impl Cli {
+    /// The definition of all commands, from which help, pages, scripts and the parser are made.
+    pub(crate) fn definition() -> clap::Command {
+        help::arranged(Self::command())
+    }
+}
+
 /// Runs the command that the process was called with.
 pub(crate) fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let called = Called::by(std::env::args_os().next().as_deref());
+    if called == Called::CompletesPlugin {
+        return plugin::complete(std::env::args_os().skip(1));
+    }
+    CompleteEnv::with_factory(Cli::definition).var(completion::VARIABLE).complete();
+    let matches = called.name(Cli::definition()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return usage::report(&error),
+        Err(error) => return usage::report(&error, called),
     };
-    let mut context = Context::new(cli.global);
+    let mut context = Context::new(cli.global, called);
     let done = match cli.command {
         Command::Secret(args) => online(secret::run(args, &mut context)),
+        Command::Check(args) => online(check::run(&args, &mut context)),
         Command::Inject(args) => inject::run(&args, &mut context),
         Command::Completion(args) => completion::run(&args, &mut context.output),
+        Command::Man(args) => man::run(&args),
         Command::Version => version::run(&mut context.output),
     };
     done.unwrap_or_else(|failure: Failure| failure.report(&mut context.output))
@@ -50,9 +77,12 @@ fn online(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<Ex
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("starting: {error}")))?;
     let done = runtime.block_on(async {
+        // Before the command begins: it may ask for something first of all, and switch off what the terminal shows.
+        let interrupted = signal(SignalKind::interrupt());
+        let mut interrupted = interrupted.map_err(|error| Failure::new(format!("starting: {error}")))?;
         tokio::select! {
             done = command => done,
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+            _ = interrupted.recv() => Ok(ExitCode::from(INTERRUPTED)),
         }
     });
     // A prompt that nobody answers is not waited for.

@@ -9,10 +9,13 @@ use apolo_client::connection::{Connection, Settings, Told};
 use apolo_client::target::Target;
 use apolo_core::key::is_dns_label;
 use clap::{ArgAction, Args};
+use clap_complete::ArgValueCompleter;
 use jiff::SignedDuration;
 
+use crate::called::Called;
+use crate::complete;
 use crate::exit::Failure;
-use crate::output::{Color, Output, visible};
+use crate::output::{Color, Output};
 
 /// Flags that every command has.
 #[derive(Args, Debug)]
@@ -46,31 +49,31 @@ pub(crate) struct Global {
 #[command(next_help_heading = "Cluster")]
 struct Cluster {
     /// The namespace; otherwise that of the context
-    #[arg(short, long, global = true, value_name = "NAME", value_parser = label)]
+    #[arg(short, long, global = true, value_name = "NAME", value_parser = label, add = ArgValueCompleter::new(complete::namespaces))]
     namespace: Option<String>,
 
     /// The context of the kubeconfig; otherwise its current one
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(hide_short_help = true, long, global = true, value_name = "NAME", add = ArgValueCompleter::new(complete::contexts))]
     context: Option<String>,
 
     /// The kubeconfig; otherwise KUBECONFIG, or ~/.kube/config
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(hide_short_help = true, long, global = true, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 
     /// Whom to act as
-    #[arg(long = "as", global = true, value_name = "USER")]
+    #[arg(hide_short_help = true, long = "as", global = true, value_name = "USER")]
     user: Option<String>,
 
     /// A group to act with; may be given several times
-    #[arg(long = "as-group", global = true, value_name = "GROUP", action = ArgAction::Append, requires = "user")]
+    #[arg(hide_short_help = true, long = "as-group", global = true, value_name = "GROUP", action = ArgAction::Append, requires = "user")]
     groups: Vec<String>,
 
     /// How long an answer may take, as in 10s or 1m; 0: as long as it takes
-    #[arg(long, global = true, value_name = "TIME", value_parser = request_timeout)]
+    #[arg(hide_short_help = true, long, global = true, value_name = "TIME", value_parser = request_timeout)]
     request_timeout: Option<Duration>,
 
     /// What the cluster is called in references; otherwise as its catalogs say, or `default`
-    #[arg(long, global = true, env = "APOLO_CLUSTER_NAME", value_name = "NAME", value_parser = label)]
+    #[arg(hide_short_help = true, long, global = true, env = "APOLO_CLUSTER_NAME", value_name = "NAME", value_parser = label)]
     cluster_name: Option<String>,
 }
 
@@ -89,7 +92,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// What the flags say.
-    pub(crate) fn new(flags: Global) -> Self {
+    pub(crate) fn new(flags: Global, called: Called) -> Self {
         let Global { quiet, verbose, color, no_input, yes, cluster } = flags;
         let timeout = cluster.request_timeout.filter(|timeout| !timeout.is_zero());
         let settings = Settings {
@@ -100,9 +103,9 @@ impl Context {
             groups: cluster.groups,
             timeout,
         };
-        let output = Output::new(quiet, color);
+        let output = Output::new(quiet, color, called);
         let told: Told = Arc::new(move |method: &str, path: &str| {
-            Output::new(false, color).note(&visible(&format!("{method} {path}")));
+            Output::new(false, color, called).note(&format!("{method} {path}"));
         });
         Self { output, no_input, yes, settings, cluster_name: cluster.cluster_name, told: verbose.then_some(told) }
     }

@@ -1,10 +1,13 @@
 //! The command `apolo`.
 
+mod called;
 mod cli;
 mod commands;
+mod complete;
 mod context;
 mod dry_run;
 mod exit;
+mod help;
 mod output;
 mod terminal;
 mod usage;

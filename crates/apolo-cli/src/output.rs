@@ -13,6 +13,8 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 
+use crate::called::Called;
+use crate::cli;
 use crate::exit::Failure;
 
 /// When to colour what is told.
@@ -40,14 +42,15 @@ impl From<Color> for ColorChoice {
 /// Where a command writes.
 pub(crate) struct Output {
     quiet: bool,
+    called: Called,
     told: AutoStream<io::Stderr>,
 }
 
 impl Output {
     /// A writer to the standard streams of the process.
     #[must_use]
-    pub(crate) fn new(quiet: bool, color: Color) -> Self {
-        Self { quiet, told: AutoStream::new(io::stderr(), color.into()) }
+    pub(crate) fn new(quiet: bool, color: Color, called: Called) -> Self {
+        Self { quiet, called, told: AutoStream::new(io::stderr(), color.into()) }
     }
 
     /// Writes a result to standard output, as it is.
@@ -123,7 +126,8 @@ impl Output {
 
     /// Nothing can be told where standard error is closed.
     fn tell(&mut self, label: &str, style: Style, text: &str) {
-        let _ = writeln!(self.told, "{style}{label}{style:#}{}", visible(text));
+        let text = self.called.typed(text, cli::COMMANDS);
+        let _ = writeln!(self.told, "{style}{label}{style:#}{}", visible(&text));
     }
 }
 

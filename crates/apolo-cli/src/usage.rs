@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::called::Called;
 use crate::exit::Failure;
 use crate::output::{Color, Output};
 
@@ -12,7 +13,7 @@ use crate::output::{Color, Output};
 const TAKE_VALUES: [&[&str]; 1] = [&["secret", "add"]];
 
 /// Tells what is wrong, or shows the help that was asked for, and gives the code to end with.
-pub(crate) fn report(error: &clap::Error) -> ExitCode {
+pub(crate) fn report(error: &clap::Error, called: Called) -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     if !error.use_stderr()
         || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
@@ -20,7 +21,7 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
     {
         error.exit()
     }
-    silent(error).report(&mut Output::new(false, Color::Auto))
+    silent(error).report(&mut Output::new(false, Color::Auto, called))
 }
 
 /// Whether a value may be among the words.
@@ -36,11 +37,16 @@ fn silent(error: &clap::Error) -> Failure {
     let context = |kind| error.get(kind).map(shown).unwrap_or_default();
     let argument = context(ContextKind::InvalidArg);
     match error.kind() {
-        ErrorKind::UnknownArgument => match error.get(ContextKind::SuggestedArg) {
-            Some(meant) => Failure::usage("there is no such flag").hint(format!("nearest: {}", shown(meant))),
-            None => Failure::usage("there is no such flag")
-                .hint("a value that begins with \"-\" stands behind --: apolo secret add KEY -- VALUE"),
-        },
+        ErrorKind::UnknownArgument if !argument.starts_with('-') => {
+            Failure::usage("there are more words than KEY and VALUE")
+                .hint("quote the value: apolo secret add KEY 'VALUE'")
+        }
+        ErrorKind::UnknownArgument => {
+            let meant = error.get(ContextKind::SuggestedArg).map(|meant| format!("nearest: {}", shown(meant)));
+            Failure::usage("there is no such flag").hint(meant.unwrap_or_else(|| {
+                "a value that begins with \"-\" stands behind --: apolo secret add KEY -- VALUE".to_owned()
+            }))
+        }
         ErrorKind::InvalidValue => Failure::usage(format!("{argument} is one of {}", context(ContextKind::ValidValue))),
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();

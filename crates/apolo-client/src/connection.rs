@@ -62,7 +62,7 @@ pub enum ConnectionError {
     #[error("nothing tells where the cluster is: there is no kubeconfig")]
     NoKubeconfig,
     /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("reading the kubeconfig {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,

@@ -5,11 +5,15 @@
 //! what mends them; a value travels only as a [`SecretValue`](value::SecretValue).
 
 pub mod caller;
+pub mod check;
 pub mod cluster;
 pub mod connection;
+pub mod contexts;
 pub mod dry_run;
 pub mod explained;
+pub mod namespaces;
 pub mod request;
 pub mod secrets;
+pub mod subjects;
 pub mod target;
 pub mod value;

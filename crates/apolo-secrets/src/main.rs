@@ -1,5 +1,6 @@
 //! The binary of the image: one subcommand a server, and one that prints what has to be installed before them.
 
+mod check;
 mod crds;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Subcommands {
     Controller(Box<ControllerArgs>),
     /// Take away all that is ours but definitions and grants, before what was installed is deleted.
     Uninstall(UninstallArgs),
+    /// Tell what is installed and whether it works, ending with a Pod in a dry run.
+    Check(check::CheckArgs),
     /// Print the CustomResourceDefinitions, in YAML.
     Crds,
 }
@@ -56,6 +59,9 @@ fn main() -> ExitCode {
             &mut Builder::new_current_thread(),
             apolo_controller::uninstall::run(args, &mut std::io::stdout().lock()),
         ),
+        Subcommands::Check(args) => {
+            serve(&mut Builder::new_current_thread(), check::run(args, &mut std::io::stdout().lock()))
+        }
         Subcommands::Crds => crds::print(&mut std::io::stdout().lock()),
     };
     match result {

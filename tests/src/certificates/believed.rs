@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinHandle,
-    time::{Interval, MissedTickBehavior, interval, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval, timeout},
 };
 
 use crate::webhook::RELEASE;
@@ -52,6 +52,7 @@ pub struct Seen {
     pub failures: Vec<String>,
     /// How many authorities were in a caBundle at most.
     pub most: usize,
+    since: Option<Instant>,
 }
 
 impl Believed {
@@ -146,8 +147,9 @@ impl Watched {
                 let mut turn = turns();
                 loop {
                     turn.tick().await;
+                    let began = Instant::now();
                     let admitted = believed.admits().await;
-                    note(&seen, |seen| seen.pods += 1, admitted);
+                    note(&seen, began, |seen| seen.pods += 1, admitted);
                 }
             }));
         }
@@ -156,10 +158,11 @@ impl Watched {
             let mut turn = turns();
             loop {
                 turn.tick().await;
+                let began = Instant::now();
                 let shaken = believed.shakes_hands().await;
                 let most = *shaken.as_ref().unwrap_or(&0);
                 let count = |seen: &mut Seen| (seen.handshakes, seen.most) = (seen.handshakes + 1, seen.most.max(most));
-                note(&shaking, count, shaken.map(drop));
+                note(&shaking, began, count, shaken.map(drop));
             }
         }));
         Self { seen, tasks }
@@ -173,7 +176,15 @@ impl Watched {
 
     /// What was seen until now, or since the last time that this was asked.
     pub fn take(&self) -> Seen {
-        std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = seen.since;
+        std::mem::replace(&mut *seen, Seen { since, ..Seen::default() })
+    }
+
+    /// The same, and what has begun before now is not noted when it ends: something was wrong until now that was to go wrong.
+    pub fn begin_anew(&self) -> Seen {
+        let now = Seen { since: Some(Instant::now()), ..Seen::default() };
+        std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), now)
     }
 }
 
@@ -190,8 +201,10 @@ fn turns() -> Interval {
     turns
 }
 
-fn note(seen: &Mutex<Seen>, count: impl FnOnce(&mut Seen), outcome: Result<(), String>) {
+fn note(seen: &Mutex<Seen>, began: Instant, count: impl FnOnce(&mut Seen), outcome: Result<(), String>) {
     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    count(&mut seen);
-    seen.failures.extend(outcome.err());
+    if seen.since.is_none_or(|since| since <= began) {
+        count(&mut seen);
+        seen.failures.extend(outcome.err());
+    }
 }

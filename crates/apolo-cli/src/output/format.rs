@@ -48,8 +48,24 @@ impl Output {
     }
 }
 
+/// Flags of commands whose results are one text for people, or a structure for programs.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Structure {
+    /// How to print it
+    #[arg(short, long, value_enum, value_name = "FORMAT")]
+    output: Option<Structured>,
+}
+
+impl Structure {
+    /// The structure that is asked for, if one is.
+    #[must_use]
+    pub(crate) fn structured(self) -> Option<Structured> {
+        self.output
+    }
+}
+
 /// The forms that have a structure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Structured {
     /// JSON.
     Json,

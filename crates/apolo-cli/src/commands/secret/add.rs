@@ -13,9 +13,11 @@ use apolo_client::secrets;
 use apolo_client::target::{Target, TargetError};
 use apolo_client::value::SecretValue;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use self::kept::Kept;
 use self::source::Source;
+use crate::complete;
 use crate::context::Context;
 use crate::dry_run::Trying;
 use crate::exit::Failure;
@@ -37,13 +39,13 @@ Examples:
   apolo secret add offset -- -12                       # a value that begins with -
   apolo secret add --from-env-file .env                # a secret for each line NAME=VALUE")]
 pub(crate) struct AddArgs {
-    /// The key: A-Z, a-z, 0-9, \"_\", \".\" and \"-\"
-    #[arg(required_unless_present = "from_env_file")]
+    /// The key: of A-Z, a-z, 0-9, _, . and -
+    #[arg(required_unless_present = "from_env_file", add = ArgValueCompleter::new(complete::keys))]
     key: Option<String>,
 
     /// The value; @FILE: the content of a file; -: standard input; none: asked for on a terminal, else standard input
     #[arg(value_name = "VALUE|@FILE|-", conflicts_with = "from_env_file")]
-    value: Vec<OsString>,
+    value: Option<OsString>,
 
     /// Take VALUE as it is, also one that begins with @ or is -
     #[arg(long, conflicts_with = "from_env_file")]
@@ -148,7 +150,7 @@ fn no_key(error: TargetError) -> Failure {
 
 /// The value of a key, from wherever it comes.
 async fn value(args: &AddArgs, key: &str, context: &mut Context) -> Result<SecretValue, Failure> {
-    let source = Source::of(&args.value, args.literal, terminal::is_there())?;
+    let source = Source::of(args.value.as_deref(), args.literal, terminal::is_there())?;
     let mut value = match source {
         Source::Given(value) => {
             if source::holds_process_id(&value, std::os::unix::process::parent_id()) {

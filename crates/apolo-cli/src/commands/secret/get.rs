@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use apolo_client::secrets;
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
+use crate::complete;
 use crate::context::Context;
 use crate::exit::Failure;
 
@@ -21,6 +23,7 @@ Examples:
   apolo secret get secret:db-creds#password            # an entry of an ordinary Kubernetes Secret")]
 pub(crate) struct GetArgs {
     /// The key, or a reference: secret:/OWNER/KEY, secret:KEY#ENTRY
+    #[arg(add = ArgValueCompleter::new(complete::keys))]
     key: String,
 
     /// Write it into this file, which then only you can read: all of it or nothing; - is standard output

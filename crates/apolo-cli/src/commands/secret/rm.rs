@@ -10,9 +10,11 @@ use apolo_client::secrets::{self, Doomed, Holder, Removed};
 use apolo_client::target::Target;
 use apolo_core::access::{for_shell, shown};
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use serde::Serialize;
 
 use self::ties::Ties;
+use crate::complete;
 use crate::context::Context;
 use crate::dry_run::Trying;
 use crate::exit::{FAILED, Failure};
@@ -33,7 +35,7 @@ Examples:
   apolo secret rm aws-key --dry-run=server             # tells who keeps access, and removes nothing")]
 pub(crate) struct RmArgs {
     /// The keys, or references: secret:/OWNER/KEY
-    #[arg(required = true, value_name = "KEY")]
+    #[arg(required = true, value_name = "KEY", add = ArgValueCompleter::new(complete::keys))]
     keys: Vec<String>,
 
     /// What is not there is as good as removed

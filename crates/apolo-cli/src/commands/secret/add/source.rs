@@ -27,22 +27,19 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// What the words behind the key say.
+    /// What the word behind the key says.
     ///
     /// # Errors
-    /// Where they say nothing; in no case is one of them told.
-    pub(super) fn of(words: &[OsString], is_literal: bool, is_at_terminal: bool) -> Result<Self, Failure> {
-        let word = match words {
-            [] if is_literal => {
+    /// Where it says nothing; in no case is it told.
+    pub(super) fn of(word: Option<&OsStr>, is_literal: bool, is_at_terminal: bool) -> Result<Self, Failure> {
+        let word = match word {
+            None if is_literal => {
                 return Err(Failure::usage("--literal is about a VALUE, and there is none")
                     .hint("apolo secret add KEY --literal VALUE"));
             }
-            [] if is_at_terminal => return Ok(Self::Prompt),
-            [] => return Ok(Self::Stdin),
-            [word] => word.as_bytes(),
-            _ => {
-                return Err(Failure::usage("the value is several words").hint("quote it: apolo secret add KEY 'VALUE'"));
-            }
+            None if is_at_terminal => return Ok(Self::Prompt),
+            None => return Ok(Self::Stdin),
+            Some(word) => word.as_bytes(),
         };
         match word {
             _ if is_literal => Ok(Self::Given(word.to_vec())),
@@ -135,24 +132,23 @@ fn expanded(path: &Path, home: Option<PathBuf>) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn source(words: &[&str], is_literal: bool) -> Result<Source, Failure> {
-        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        Source::of(&words, is_literal, false)
+    fn source(word: &str, is_literal: bool) -> Result<Source, Failure> {
+        Source::of(Some(OsStr::new(word)), is_literal, true)
     }
 
     #[test]
     fn a_word_says_where_the_value_comes_from() {
         let given = |text: &str| Source::Given(text.as_bytes().to_vec());
-        assert_eq!(source(&["p@ss"], false).unwrap(), given("p@ss"));
-        assert_eq!(source(&["-"], false).unwrap(), Source::Stdin);
-        assert_eq!(source(&["@a b"], false).unwrap(), Source::File("a b".into()));
-        assert_eq!(source(&[""], false).unwrap(), given(""));
+        assert_eq!(source("p@ss", false).unwrap(), given("p@ss"));
+        assert_eq!(source("-", false).unwrap(), Source::Stdin);
+        assert_eq!(source("@a b", false).unwrap(), Source::File("a b".into()));
+        assert_eq!(source("", false).unwrap(), given(""));
         for literal in ["-", "@a", "@"] {
-            assert_eq!(source(&[literal], true).unwrap(), given(literal));
+            assert_eq!(source(literal, true).unwrap(), given(literal));
         }
-        assert_eq!(source(&[], false).unwrap(), Source::Stdin);
-        assert_eq!(Source::of(&[], false, true).unwrap(), Source::Prompt);
-        assert!(source(&["a", "b"], false).is_err() && source(&["@"], false).is_err() && source(&[], true).is_err());
+        assert_eq!(Source::of(None, false, false).unwrap(), Source::Stdin);
+        assert_eq!(Source::of(None, false, true).unwrap(), Source::Prompt);
+        assert!(source("@", false).is_err() && Source::of(None, true, true).is_err());
     }
 
     #[test]
