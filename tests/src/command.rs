@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Output, Stdio},
 };
 
 use tokio::io::AsyncWriteExt;
@@ -23,6 +23,16 @@ pub struct Finished {
 /// # Errors
 /// When it cannot be started.
 pub async fn run(command: Command, stdin: impl AsRef<[u8]>) -> io::Result<Finished> {
+    let output = output(command, stdin).await?;
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Finished { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+}
+
+/// The same, with what it wrote byte for byte.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn output(command: Command, stdin: impl AsRef<[u8]>) -> io::Result<Output> {
     let mut child = tokio::process::Command::from(command)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -37,7 +47,5 @@ pub async fn run(command: Command, stdin: impl AsRef<[u8]>) -> io::Result<Finish
         }
     };
     let ((), output) = tokio::join!(feed, child.wait_with_output());
-    let output = output?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Finished { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) })
+    output
 }

@@ -3,8 +3,8 @@
 use std::{
     ffi::{OsStr, OsString},
     io,
-    path::PathBuf,
-    process::Command,
+    path::{Path, PathBuf},
+    process::{Command, Output},
 };
 
 use crate::{
@@ -60,9 +60,42 @@ impl Person {
     /// # Errors
     /// When it was not built.
     pub fn apolo<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> io::Result<Command> {
-        let mut command = Command::new(binaries::built("apolo")?);
+        self.program(&binaries::built("apolo")?, arguments)
+    }
+
+    /// `sh -c LINE` where `apolo` is found, with this home folder, and in it.
+    ///
+    /// # Errors
+    /// When `apolo` was not built.
+    pub fn shell(&self, line: &str, home: &Path) -> io::Result<Command> {
+        let mut command = self.program(Path::new("sh"), ["-c", line])?;
+        command.env("HOME", home).current_dir(home);
+        Ok(command)
+    }
+
+    fn program<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> io::Result<Command> {
+        let mut command = Command::new(program);
         command.args(arguments).env_clear().env("KUBECONFIG", &self.kubeconfig).env("PATH", self.path()?);
         Ok(command)
+    }
+
+    /// Makes the namespace that of the current context, so that no command has to name it.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be changed.
+    pub async fn settle(&self) -> io::Result<()> {
+        let namespace = format!("--namespace={}", self.namespace);
+        let command = self.program(&self.path.join("kubectl"), ["config", "set-context", "--current", &namespace])?;
+        let finished = command::run(command, "").await?;
+        if finished.status.success() { Ok(()) } else { Err(io::Error::other(finished.stderr)) }
+    }
+
+    /// As [`Person::run`], with what it wrote byte for byte.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn bytes(&self, arguments: &[&str], stdin: impl AsRef<[u8]>) -> io::Result<Output> {
+        command::output(self.apolo(self.here(arguments))?, stdin).await
     }
 
     /// Where his programs are: `apolo`, kubectl and helm before those of the machine.

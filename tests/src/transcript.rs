@@ -1,9 +1,14 @@
 //! What people saw who typed commands one after another, kept as a snapshot: each command behind `$`, then what it printed; what it
 //! told on standard error behind `! `; at last its exit code, if that is not 0.
 
-use std::{fmt::Write, io};
+use std::{fmt::Write, io, path::Path};
 
-use crate::{command::Finished, person::Person, snapshot, terminal::Seen};
+use crate::{
+    command::{self, Finished},
+    person::Person,
+    snapshot,
+    terminal::Seen,
+};
 
 /// Commands and what they showed, names that differ from run to run replaced.
 #[derive(Debug, Default)]
@@ -30,14 +35,22 @@ impl Transcript {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn run(&mut self, person: &Person, arguments: &[&str], stdin: &str) -> io::Result<Finished> {
+    pub async fn run(&mut self, person: &Person, arguments: &[&str], stdin: impl AsRef<[u8]>) -> io::Result<Finished> {
+        let stdin = stdin.as_ref();
         let finished = person.run(arguments, stdin).await?;
         self.command(person, arguments, if stdin.is_empty() { "" } else { " < stdin" });
-        self.add(&finished.stdout);
-        for line in finished.stderr.lines() {
-            self.add(&format!("! {line}\n"));
-        }
-        self.exit(finished.status.code());
+        self.told(&finished);
+        Ok(finished)
+    }
+
+    /// The same of a line for a shell, in a folder that is its home.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn shell(&mut self, person: &Person, line: &str, home: &Path) -> io::Result<Finished> {
+        let finished = command::run(person.shell(line, home)?, "").await?;
+        self.add(&format!("{}$ {line}\n", person.name));
+        self.told(&finished);
         Ok(finished)
     }
 
@@ -72,6 +85,14 @@ impl Transcript {
     fn command(&mut self, person: &Person, arguments: &[&str], how: &str) {
         let words: Vec<String> = arguments.iter().map(|word| for_shell(word)).collect();
         self.add(&format!("{}$ apolo {}{how}\n", person.name, words.join(" ")));
+    }
+
+    fn told(&mut self, finished: &Finished) {
+        self.add(&finished.stdout);
+        for line in finished.stderr.lines() {
+            self.add(&format!("! {line}\n"));
+        }
+        self.exit(finished.status.code());
     }
 
     fn add(&mut self, text: &str) {

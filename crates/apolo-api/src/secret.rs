@@ -11,6 +11,13 @@ use serde_json::Value;
 /// The type of a Secret that is a secret for us, as the field selector `type` takes it.
 pub const OPAQUE: &str = "Opaque";
 
+/// Types of Secrets that do not exist for us.
+pub const NOT_OURS: [&str; 3] =
+    ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
+
+/// The namespace of Kubernetes itself, whose Secrets do not exist for us.
+pub const KUBE_SYSTEM: &str = "kube-system";
+
 /// What a Secret is asked for by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Named<'a> {

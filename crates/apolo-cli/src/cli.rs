@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::called::Called;
 use crate::commands::{check, completion, inject, man, secret, version};
@@ -11,6 +12,7 @@ use crate::complete::plugin;
 use crate::context::{Context, Global};
 use crate::exit::{Failure, INTERRUPTED};
 use crate::help;
+use crate::usage;
 
 /// Secrets for jobs on Kubernetes: keep them, share them, use them, and nobody copies a value.
 #[derive(Parser)]
@@ -56,7 +58,7 @@ pub(crate) fn run() -> ExitCode {
     let matches = called.name(Cli::definition()).try_get_matches();
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return usage::report(&error, called),
     };
     let mut context = Context::new(cli.global, called);
     let done = match cli.command {
@@ -75,9 +77,12 @@ fn online(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<Ex
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("starting: {error}")))?;
     let done = runtime.block_on(async {
+        // Before the command begins: it may ask for something first of all, and switch off what the terminal shows.
+        let interrupted = signal(SignalKind::interrupt());
+        let mut interrupted = interrupted.map_err(|error| Failure::new(format!("starting: {error}")))?;
         tokio::select! {
             done = command => done,
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(INTERRUPTED)),
+            _ = interrupted.recv() => Ok(ExitCode::from(INTERRUPTED)),
         }
     });
     // A prompt that nobody answers is not waited for.

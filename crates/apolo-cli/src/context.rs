@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use apolo_client::cluster;
 use apolo_client::connection::{Connection, Settings, Told};
+use apolo_client::target::Target;
 use apolo_core::key::is_dns_label;
 use clap::{ArgAction, Args};
 use clap_complete::ArgValueCompleter;
@@ -125,6 +126,18 @@ impl Context {
     /// Where nothing tells how, or the login fails.
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
         Ok(Connection::open(&self.settings, self.told.clone()).await?)
+    }
+
+    /// The secret that a text names: a key of the namespace, or a reference to one of this cluster.
+    ///
+    /// # Errors
+    /// Where it names none, or one of another cluster.
+    pub(crate) async fn target(&self, text: &str, connection: &Connection) -> Result<Target, Failure> {
+        let target = Target::parse(text, connection)?;
+        if target.cluster.is_some() {
+            target.check_cluster(&self.cluster(connection).await)?;
+        }
+        Ok(target)
     }
 
     /// What the cluster is called in references: what was said, else what its catalogs say.

@@ -50,6 +50,13 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// With what mends it, where nothing better is known.
+    #[must_use]
+    pub(crate) fn hint_if_none(self, hint: impl Into<String>) -> Self {
+        let hint = self.hint.clone().or_else(|| Some(hint.into()));
+        Self { hint, ..self }
+    }
+
     /// With another exit code.
     #[must_use]
     pub(crate) fn code(self, code: u8) -> Self {

@@ -5,9 +5,12 @@ mod cli;
 mod commands;
 mod complete;
 mod context;
+mod dry_run;
 mod exit;
 mod help;
 mod output;
+mod terminal;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ pub(crate) mod format;
 pub(crate) mod table;
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -63,6 +63,30 @@ impl Output {
         written.map_err(|error| Failure::writing(&error))
     }
 
+    /// Writes a value to standard output, byte for byte; to a terminal only what it shows and does not obey, and then a line end where
+    /// the value has none, so that what follows begins a line.
+    ///
+    /// # Errors
+    /// Where it cannot be written, or a terminal would obey it.
+    pub(crate) fn value(&self, value: &[u8]) -> Result<(), Failure> {
+        if !io::stdout().is_terminal() {
+            return self.result(value);
+        }
+        if !is_harmless(value) {
+            return Err(Failure::new("the value holds bytes that are no text; a terminal might obey them"));
+        }
+        self.result(value)?;
+        if value.is_empty() || value.ends_with(b"\n") { Ok(()) } else { self.result(b"\n") }
+    }
+
+    /// Writes a line to standard output that says what was done; not where only errors are wanted.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn done(&self, text: &str) -> Result<(), Failure> {
+        if self.quiet { Ok(()) } else { self.line(text) }
+    }
+
     /// Writes a line to standard output, in which names of the cluster are seen for what they are.
     ///
     /// # Errors
@@ -107,6 +131,14 @@ impl Output {
     }
 }
 
+/// Whether a terminal shows all of it: text, with line ends and tabs.
+fn is_harmless(value: &[u8]) -> bool {
+    str::from_utf8(value).is_ok_and(|text| {
+        let text = text.replace("\r\n", "").replace(['\n', '\t'], "");
+        matches!(visible(&text), Cow::Borrowed(_))
+    })
+}
+
 /// A text in which every character is seen for what it is.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let hidden = |character: char| {
@@ -126,6 +158,22 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_harmless_if_all_of_it_is_text() {
+        for (value, expected) in [
+            (b"p@ss\n".as_slice(), true),
+            ("zo\u{eb}\r\n\tx".as_bytes(), true),
+            (b"", true),
+            (b"a\x1b[31m", false),
+            (b"safe\rnot", false),
+            (b"\xff\xfe", false),
+            ("a\u{202e}b".as_bytes(), false),
+            (b"\0", false),
+        ] {
+            assert_eq!(is_harmless(value), expected, "{value:?}");
+        }
+    }
 
     #[test]
     fn what_a_terminal_would_obey_is_shown() {

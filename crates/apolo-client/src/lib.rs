@@ -4,10 +4,12 @@
 //! Each module is a thing that people do. Their errors name the object and say of which [`Kind`](explained::Kind) they are, and
 //! what mends them; a value travels only as a [`SecretValue`](value::SecretValue).
 
+pub mod caller;
 pub mod check;
 pub mod cluster;
 pub mod connection;
 pub mod contexts;
+pub mod dry_run;
 pub mod explained;
 pub mod namespaces;
 pub mod request;

@@ -5,9 +5,13 @@ use thiserror::Error;
 
 use crate::connection;
 use crate::explained::{Explained, Kind};
+use crate::value::SecretValue;
+
+/// The field manager of all that people write.
+pub(crate) const FIELD_MANAGER: &str = "apolo";
 
 /// A request that did not succeed.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[error("{doing}: {why}")]
 pub struct RequestError {
     /// What was to be done, to which object: `reading secret "aws-key" of namespace alice`.
@@ -72,6 +76,15 @@ impl RequestError {
     pub fn new(doing: impl Into<String>, error: &kube::Error) -> Self {
         Self { doing: doing.into(), why: Why::of(error) }
     }
+
+    /// Without a value that was sent: hooks and policies of the cluster may tell what they have seen.
+    #[must_use]
+    pub(crate) fn without(mut self, value: &SecretValue) -> Self {
+        if let Some(text) = self.why.text() {
+            *text = value.left_out_of(text);
+        }
+        self
+    }
 }
 
 /// What was to be done, for the errors of a request: `.map_err(doing(|| format!("reading …")))`.
@@ -94,6 +107,26 @@ impl Why {
         }
     }
 
+    /// Whether RBAC refuses it; a quota, or what others have installed, does so in other words.
+    pub(crate) fn is_of_rbac(&self) -> bool {
+        matches!(self, Self::NotAllowed(message) if message.contains("is forbidden: User ") && message.contains(" cannot "))
+    }
+
+    /// What somebody else says.
+    fn text(&mut self) -> Option<&mut String> {
+        match self {
+            Self::NotAllowed(text)
+            | Self::Refused(text)
+            | Self::Invalid(text)
+            | Self::TooLarge(text)
+            | Self::Busy(text)
+            | Self::Unreachable(text)
+            | Self::Login(text)
+            | Self::Other(text) => Some(text),
+            _ => None,
+        }
+    }
+
     fn of_status(status: &Status) -> Self {
         let message = || told(&status.message);
         let details = status.details.as_ref();
@@ -101,6 +134,7 @@ impl Why {
             (401, _) => Self::Unknown,
             (403, _) if status.message.contains(NOBODY) => Self::Unknown,
             (403, _) if is_leaving(status) => Self::Leaving,
+            (403, _) if status.message.contains(NOBODY) => Self::Unknown,
             (403, _) if is_of_a_hook(&status.message) => Self::Refused(message()),
             (403, _) => Self::NotAllowed(message()),
             (404, _) if details.is_none_or(|details| details.name.is_empty()) => Self::NoSuchKind,
@@ -132,8 +166,9 @@ impl Why {
     }
 }
 
-/// Who says nothing of who he is, in the words of a refusal.
-const NOBODY: &str = "User \"system:anonymous\" ";
+/// What stands in a refusal of who did not say who he is.
+const NOBODY: &str = "User \"system:anonymous\"";
+
 /// What stands before the words of a hook.
 const HOOK: &str = "admission webhook \"";
 /// And between its name and them.
@@ -200,6 +235,7 @@ mod tests {
     fn what_the_api_server_says_is_told_apart() {
         for (status, expected) in [
             (json!({"code": 401, "reason": "Unauthorized"}), Why::Unknown),
+            (json!({"code": 403, "message": "User \"system:anonymous\" cannot list"}), Why::Unknown),
             (json!({"code": 403, "message": "secrets is forbidden"}), Why::NotAllowed("secrets is forbidden".into())),
             (
                 json!({"code": 403, "message": "admission webhook \"pods.secrets.apolo.us\" denied the request: bob may not"}),

@@ -1,5 +1,6 @@
 //! The secret that a person names: by its key, or by a reference.
 
+use apolo_api::secret::KUBE_SYSTEM;
 use apolo_core::key::{Key, KeyError};
 use apolo_core::reference::{Reference, ReferenceError};
 use thiserror::Error;
@@ -47,11 +48,19 @@ impl Target {
     /// # Errors
     /// Where the text is neither.
     pub fn parse(text: &str, from: &Connection) -> Result<Self, TargetError> {
+        Self::of_key_or_reference(text, &from.namespace)
+    }
+
+    /// Takes a key, or a reference, seen from a namespace.
+    ///
+    /// # Errors
+    /// Where the text is neither.
+    pub fn of_key_or_reference(text: &str, namespace: &str) -> Result<Self, TargetError> {
         if text.contains(':') {
-            return Self::of_reference(text, &from.namespace);
+            return Self::of_reference(text, namespace);
         }
         let key = Key::parse(text).map_err(|why| TargetError::Key { text: text.to_owned(), why })?;
-        Ok(Self { owner: from.namespace.clone(), key: key.to_string(), entry: None, cluster: None })
+        Ok(Self { owner: namespace.to_owned(), key: key.to_string(), entry: None, cluster: None })
     }
 
     /// Takes a reference, seen from a namespace.
@@ -79,6 +88,12 @@ impl Target {
     #[must_use]
     pub fn entry(&self) -> &str {
         self.entry.as_deref().unwrap_or(&self.key)
+    }
+
+    /// Whether it is in a namespace whose Secrets can be ours.
+    #[must_use]
+    pub fn is_for_us(&self) -> bool {
+        self.owner != KUBE_SYSTEM
     }
 
     /// How it is asked for in full.
@@ -109,6 +124,8 @@ impl Explained for TargetError {
     }
 
     fn hint(&self) -> Option<String> {
-        None
+        let Self::Key { text, .. } = self else { return None };
+        let meant = format!("secret:{text}");
+        Reference::parse(&meant).is_ok().then(|| format!("write {meant}"))
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use apolo_api::access::Access;
+use apolo_api::secret::KUBE_SYSTEM;
 use apolo_core::key::{hex_digest, is_dns_label};
 use apolo_runtime::client::{client, fenced_client};
 use apolo_runtime::readiness::Readiness;
@@ -38,8 +39,6 @@ use crate::work::Work;
 
 /// How often it is counted how things stand.
 const COUNT: Duration = Duration::from_secs(1);
-/// Its secrets are not shared, and none of its grants act.
-const KUBE_SYSTEM: &str = "kube-system";
 
 /// The arguments of `apolo-secrets controller`.
 #[derive(Args, Debug)]

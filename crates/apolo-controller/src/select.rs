@@ -1,13 +1,10 @@
 //! Which objects of each kind are watched, and counted again.
 
 use apolo_api::catalog::NAME;
+use apolo_api::secret::NOT_OURS;
 use apolo_core::names::{GRANT_UID, SHARED};
 use kube::api::ListParams;
 use kube::runtime::watcher::Config;
-
-/// Types of Secrets that do not exist for us.
-pub(crate) const NOT_OURS: [&str; 3] =
-    ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1"];
 
 /// How many catalogs are listed at once: one may have a MiB.
 const CATALOGS: u32 = 50;

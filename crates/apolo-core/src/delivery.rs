@@ -28,15 +28,21 @@ pub fn name(owner: &str, object: &str, entry: &str) -> String {
 /// not known yet.
 #[must_use]
 pub fn named(spec: &Value) -> BTreeSet<&str> {
+    let mut found = secrets_named(spec);
+    found.retain(|name| name.starts_with(DELIVERY_PREFIX));
+    found
+}
+
+/// The Secrets that a Pod's spec names, in whatever field.
+#[must_use]
+pub fn secrets_named(spec: &Value) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     find(spec, &mut found);
     found
 }
 
 fn find<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
-    let mut take = |name: Option<&'a Value>| {
-        found.extend(name.and_then(Value::as_str).filter(|name| name.starts_with(DELIVERY_PREFIX)));
-    };
+    let mut take = |name: Option<&'a Value>| found.extend(name.and_then(Value::as_str));
     match value {
         Value::Array(elements) => elements.iter().for_each(|element| find(element, found)),
         Value::Object(fields) => {
@@ -78,6 +84,8 @@ mod tests {
         });
         let names: Vec<String> = (1..=9).map(name).collect();
         assert_eq!(named(&spec).into_iter().collect::<Vec<_>>(), names);
+        let all: Vec<String> = names.into_iter().chain(["own".to_owned()]).collect();
+        assert_eq!(secrets_named(&spec).into_iter().collect::<Vec<_>>(), all);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! `apolo secret`: the secrets of a namespace.
 
+mod add;
+mod get;
 mod ls;
+mod rm;
 
 use std::process::ExitCode;
 
@@ -24,13 +27,20 @@ pub(crate) struct SecretArgs {
 
 #[derive(Subcommand)]
 enum Command {
+    Add(add::AddArgs),
     #[command(visible_alias = "list")]
     Ls(ls::LsArgs),
+    Get(get::GetArgs),
+    #[command(visible_alias = "remove")]
+    Rm(rm::RmArgs),
 }
 
 /// Runs one of them.
 pub(crate) async fn run(args: SecretArgs, context: &mut Context) -> Result<ExitCode, Failure> {
     match args.command {
+        Command::Add(args) => add::run(args, context).await,
         Command::Ls(args) => ls::run(&args, context).await,
+        Command::Get(args) => get::run(args, context).await,
+        Command::Rm(args) => rm::run(&args, context).await,
     }
 }

@@ -1,9 +1,9 @@
 //! Which secrets are in a namespace: from their metadata, which never hold a value that we keep.
 
 use apolo_api::catalog::{self, SecretCatalog};
-use apolo_api::secret::{self, Named, OPAQUE};
+use apolo_api::secret::{self, KUBE_SYSTEM, Named, OPAQUE};
 use apolo_core::names::DELIVERY_PREFIX;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
@@ -16,6 +16,9 @@ use crate::request::{RequestError, Why, doing};
 
 /// How many are asked for at a time, as kubectl does.
 const CHUNK: u32 = 500;
+
+/// What mends it that there is no such namespace.
+pub(crate) const OTHER_NAMESPACE: &str = "-n NAME chooses another; kubectl get namespaces tells which there are";
 
 /// The secrets of a namespace, sorted by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +52,9 @@ pub enum ListError {
     /// The API server did not answer with them.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// There is no such namespace.
+    #[error("there is no namespace {0}")]
+    NoNamespace(String),
 }
 
 /// Lists the secrets of a namespace; where the Secrets may not be listed, from its catalog.
@@ -56,13 +62,25 @@ pub enum ListError {
 /// # Errors
 /// Where neither can be read.
 pub async fn list(connection: &Connection, namespace: &str) -> Result<List, ListError> {
+    if namespace == KUBE_SYSTEM {
+        return Ok(List::default());
+    }
     match of_metadata(connection, namespace).await {
+        Ok(secrets) if secrets.is_empty() && is_not_there(connection, namespace).await => {
+            Err(ListError::NoNamespace(namespace.to_owned()))
+        }
         Ok(secrets) => Ok(List { secrets, ..List::default() }),
         Err(error) if matches!(error.why, Why::NotAllowed(_)) => {
             of_catalog(connection, namespace).await.ok_or(ListError::Request(error))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Who may list what is in no namespace gets an empty list.
+async fn is_not_there(connection: &Connection, namespace: &str) -> bool {
+    let namespaces: Api<Namespace> = Api::all(connection.client.clone());
+    matches!(namespaces.get_metadata_opt(namespace).await, Ok(None))
 }
 
 async fn of_metadata(connection: &Connection, namespace: &str) -> Result<Vec<Found>, RequestError> {
@@ -112,12 +130,19 @@ impl Found {
 
 impl Explained for ListError {
     fn kind(&self) -> Kind {
-        let Self::Request(error) = self;
-        error.kind()
+        match self {
+            Self::Request(error) => error.kind(),
+            Self::NoNamespace(_) => Kind::NotFound,
+        }
     }
 
     fn hint(&self) -> Option<String> {
-        let Self::Request(error) = self;
-        error.hint()
+        match self {
+            Self::Request(error) if error.why.is_of_rbac() => {
+                Some("what is shared with a namespace of yours is in: apolo acl list".to_owned())
+            }
+            Self::Request(error) => error.hint(),
+            Self::NoNamespace(_) => Some(OTHER_NAMESPACE.to_owned()),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use apolo_api::secret::NOT_OURS;
 use kube::Resource;
 use serde_json::json;
 
@@ -9,7 +10,6 @@ use super::Deliveries;
 use super::plan::{Asker, owners};
 use crate::apply::ApplyError;
 use crate::copies::{SealedSecret, renewal};
-use crate::select::NOT_OURS;
 use crate::store::{Asked, Kept};
 
 /// What came of ensuring a copy.
