@@ -11,7 +11,7 @@ mod standing;
 mod wish;
 
 pub use apolo_api::access::Access;
-pub use apolo_api::grant::SecretGrant;
+pub use apolo_api::grant::{Reason, SecretGrant};
 use apolo_core::key::object_name;
 pub use apolo_core::subject::{Subject, SubjectError};
 use kube::Api;

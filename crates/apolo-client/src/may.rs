@@ -12,7 +12,7 @@ use k8s_openapi::api::authorization::v1::{
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::PostParams;
-use strum::VariantArray;
+use strum::{VariantArray, VariantNames};
 
 use crate::caller;
 use crate::connection::Connection;
@@ -252,6 +252,12 @@ impl Answer {
 }
 
 impl Deed {
+    /// All, by name.
+    #[must_use]
+    pub fn words() -> &'static [&'static str] {
+        <Self as VariantNames>::VARIANTS
+    }
+
     /// The verbs of RBAC on the Secret that it takes.
     #[must_use]
     pub fn verbs(self) -> &'static [&'static str] {

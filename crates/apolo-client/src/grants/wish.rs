@@ -114,6 +114,12 @@ impl Wish {
         Ok(opened)
     }
 
+    /// Whether the namespace of the secret itself is among those that were named.
+    #[must_use]
+    pub fn names_owner(&self) -> bool {
+        matches!(&self.destinations, Destinations::Named(named) if named.contains(&self.target.owner))
+    }
+
     /// The grant that gives it, where none is there yet, with the namespaces that it opens.
     #[must_use]
     pub(super) fn grant(&self, namespaces: Vec<String>) -> SecretGrant {
