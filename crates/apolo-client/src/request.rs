@@ -171,17 +171,22 @@ const NOBODY: &str = "User \"system:anonymous\"";
 
 /// What stands before the words of a hook.
 const HOOK: &str = "admission webhook \"";
-/// And between its name and them.
+/// And before those of a policy.
+const POLICY: &str = "ValidatingAdmissionPolicy";
+/// And between the name of a hook and them.
 const DENIED: &str = "denied the request: ";
+/// And between that of a policy and them.
+const POLICY_DENIED: &str = "denied request: ";
 
 fn is_of_a_hook(message: &str) -> bool {
-    message.contains(HOOK) || message.contains("ValidatingAdmissionPolicy")
+    message.contains(HOOK) || message.contains(POLICY)
 }
 
-/// What the API server says, without what it says of the hook whose words it passes on.
+/// What the API server says, without what it says of the hook or policy whose words it passes on.
 fn told(message: &str) -> String {
-    let words = message.split_once(HOOK).and_then(|(_, rest)| rest.split_once(DENIED)).map(|(_, words)| words);
-    words.unwrap_or(message).trim().to_owned()
+    let words = |(begin, end)| message.split_once(begin).and_then(|(_, rest): (_, &str)| rest.split_once(end));
+    let words = [(HOOK, DENIED), (POLICY, POLICY_DENIED)].into_iter().find_map(words);
+    words.map_or(message, |(_, words)| words).trim().to_owned()
 }
 
 /// Whether a namespace takes nothing new because it is being deleted.
@@ -240,6 +245,11 @@ mod tests {
             (
                 json!({"code": 403, "message": "admission webhook \"pods.secrets.apolo.us\" denied the request: bob may not"}),
                 Why::Refused("bob may not".into()),
+            ),
+            (
+                json!({"code": 422, "message": "secretgrants \"a\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' \
+                    denied request: of this namespace nothing"}),
+                Why::Refused("of this namespace nothing".into()),
             ),
             (json!({"code": 404, "details": {"name": "db", "kind": "secrets"}}), Why::NotThere),
             (json!({"code": 404, "message": "the server could not find the requested resource"}), Why::NoSuchKind),
