@@ -1,6 +1,10 @@
 //! `apolo secret add`: from where a value comes, and what is told of it.
 
-use apolo_tests::{namespace::with_namespace, transcript::Transcript};
+use apolo_tests::{
+    cluster::Cluster,
+    namespace::{Namespace, with_namespace},
+    transcript::Transcript,
+};
 use k8s_openapi::api::core::v1::Secret;
 
 use super::state::entry;
@@ -12,29 +16,40 @@ pub(super) fn home() -> std::io::Result<tempfile::TempDir> {
     Ok(home)
 }
 
+/// What the users of Apolo type, and what it shows.
+async fn to_the_letter(ns: &Namespace) -> anyhow::Result<Transcript> {
+    let alice = ns.with_kubeconfig("alice").await?;
+    alice.settle().await?;
+    let home = home()?;
+    let mut seen = Transcript::new().naming(&ns.name, "alice");
+    for line in [
+        "apolo secret add secret-password p@ssw0rd123",
+        "apolo secret add aws-key @~/aws-credentials.txt",
+        "apolo secret ls",
+        "apolo secret get secret-password",
+        "apolo secret rm aws-key",
+        "apolo secret ls",
+    ] {
+        let finished = seen.shell(&alice, line, home.path()).await?;
+        assert!(finished.status.success(), "{line}: {}", finished.stderr);
+        if line.ends_with("credentials.txt") {
+            let kept = entry(ns, "aws-key", "aws-key").await?.unwrap_or_default();
+            assert_eq!(kept, std::fs::read(home.path().join("aws-credentials.txt"))?);
+        }
+    }
+    Ok(seen)
+}
+
+#[tokio::test]
+async fn nothing_of_ours_is_needed_in_the_cluster() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.with_namespace(async |ns| Ok(to_the_letter(&ns).await?.check("cli-secret.txt")?)).await
+}
+
 #[tokio::test]
 async fn the_commands_that_users_of_apolo_know_work_to_the_letter() -> anyhow::Result<()> {
     with_namespace(async |ns| {
-        let alice = ns.with_kubeconfig("alice").await?;
-        alice.settle().await?;
-        let home = home()?;
-        let mut seen = Transcript::new().naming(&ns.name, "alice");
-        for line in [
-            "apolo secret add secret-password p@ssw0rd123",
-            "apolo secret add aws-key @~/aws-credentials.txt",
-            "apolo secret ls",
-            "apolo secret get secret-password",
-            "apolo secret rm aws-key",
-            "apolo secret ls",
-        ] {
-            let finished = seen.shell(&alice, line, home.path()).await?;
-            assert!(finished.status.success(), "{line}: {}", finished.stderr);
-            if line.ends_with("credentials.txt") {
-                let kept = entry(&ns, "aws-key", "aws-key").await?.unwrap_or_default();
-                assert_eq!(kept, std::fs::read(home.path().join("aws-credentials.txt"))?);
-            }
-        }
-        seen.check("cli-secret.txt")?;
+        to_the_letter(&ns).await?.check("cli-secret.txt")?;
         let secret = ns.api::<Secret>().get("secret-password").await?;
         assert_eq!(secret.type_.as_deref(), Some("Opaque"));
         assert_eq!(secret.metadata.labels.unwrap_or_default()["secrets.apolo.us/managed"], "true");
