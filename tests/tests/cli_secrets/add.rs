@@ -154,6 +154,26 @@ async fn what_is_typed_is_never_shown_and_what_is_pasted_behind_it_reaches_no_sh
 }
 
 #[tokio::test]
+async fn what_is_pasted_behind_a_value_is_not_left_for_the_shell() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let alice = ns.with_kubeconfig("alice").await?;
+        alice.settle().await?;
+        let home = home()?;
+        // Reads what is left at the terminal, and does not wait for more.
+        let rest = "stty -icanon min 0 time 0; sed 's/^/left: /'; echo end";
+        for (typed, expected) in [("-----BEGIN\nrm -r planted\n-----END", "several lines"), ("planted\n", "created")] {
+            let line = format!("apolo secret add k; {rest}");
+            let command = alice.shell(&line, home.path())?;
+            let seen = apolo_tests::terminal::run(command, &[("not shown): ", typed)]).await?;
+            assert!(seen.text.contains(expected) && seen.text.ends_with("end\n"), "{}", seen.text);
+            assert!(!seen.text.contains("left: ") && !seen.text.contains("planted"), "{}", seen.text);
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn after_ctrl_c_the_terminal_shows_again_what_is_typed() -> anyhow::Result<()> {
     with_namespace(async |ns| {
         let alice = ns.with_kubeconfig("alice").await?;

@@ -1,6 +1,8 @@
 //! `apolo secret rm`: asked where somebody relies on it, and said who keeps access.
 
+use anyhow::Context;
 use apolo_tests::{
+    command,
     namespace::{Namespace, with_namespace},
     objects,
     transcript::Transcript,
@@ -90,6 +92,28 @@ async fn elsewhere_it_asks_nothing_and_says_who_keeps_access() -> anyhow::Result
         seen.run(&alice, &["secret", "rm", "aws-key", "-o", "yaml"], "").await?;
         seen.run(&alice, &["secret", "rm", "db", "-o", "wide"], "").await?;
         seen.check("cli-secret-rm.txt")?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_command_that_is_told_takes_the_access_away() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        scene(&ns).await?;
+        let alice = ns.with_kubeconfig("alice").await?;
+        let home = tempfile::tempdir()?;
+        let removed = alice.run(&["secret", "rm", "aws-key"], "").await?;
+        let (_, line) = removed
+            .stderr
+            .lines()
+            .find_map(|line| line.split_once("bob keeps access to the next secret of this name: "))
+            .context("no bob")?;
+        let revoked = command::run(alice.shell(line, home.path())?, "").await?;
+        assert!(revoked.status.success(), "{line}: {}", revoked.stderr);
+        alice.run(&["secret", "add", "aws-key", "next"], "").await?;
+        let removed = alice.run(&["secret", "rm", "aws-key"], "").await?;
+        assert!(!removed.stderr.contains("bob") && removed.stderr.contains("ml team"), "{}", removed.stderr);
         Ok(())
     })
     .await
