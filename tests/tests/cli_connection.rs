@@ -79,7 +79,7 @@ fn rows() -> Vec<Row> {
         row("whom he may not act as", &["secret", "ls", "--as", "root"], None, 4),
         row("groups of nobody", &["secret", "ls", "--as-group", "system:masters"], None, 2),
         row("a namespace that can be none", &["secret", "ls", "--namespace", "Alice"], None, 2),
-        row("another's namespace", &["secret", "ls", "--namespace", "kube-system"], None, 4),
+        row("another's namespace", &["secret", "ls", "--namespace", "default"], None, 4),
         row("a timeout that is none", &["secret", "ls", "--request-timeout", "soon"], None, 2),
         row("a cluster name that can be none", &["secret", "ls", "--cluster-name", "a_b"], None, 2),
         row("a format that there is not", &["secret", "ls", "-o", "xml"], None, 2),

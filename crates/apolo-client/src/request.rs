@@ -134,7 +134,6 @@ impl Why {
             (401, _) => Self::Unknown,
             (403, _) if status.message.contains(NOBODY) => Self::Unknown,
             (403, _) if is_leaving(status) => Self::Leaving,
-            (403, _) if status.message.contains(NOBODY) => Self::Unknown,
             (403, _) if is_of_a_hook(&status.message) => Self::Refused(message()),
             (403, _) => Self::NotAllowed(message()),
             (404, _) if details.is_none_or(|details| details.name.is_empty()) => Self::NoSuchKind,
