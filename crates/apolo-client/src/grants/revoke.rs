@@ -20,6 +20,10 @@ use crate::request::{RequestError, Why, doing};
 use crate::service::ServiceError;
 use crate::target::Target;
 
+/// How often one that has changed meanwhile is looked at: the controller writes into a grant what has become of it, such as when its
+/// secret has just been removed.
+const ATTEMPTS: u32 = 10;
+
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Revoked {
@@ -109,8 +113,19 @@ struct Revoking<'a> {
 }
 
 impl Revoking<'_> {
-    /// The grant that is gone; none where there is none of that name, or it may not be seen, or is of something else.
+    /// The grant that is gone, looked at again where it has changed meanwhile.
     async fn delete(&self) -> Result<Option<SecretGrant>, RevokeError> {
+        for _ in 1..ATTEMPTS {
+            match self.attempt().await {
+                Err(RevokeError::Service(ServiceError::Request(RequestError { why: Why::Changed, .. }))) => {}
+                done => return done,
+            }
+        }
+        self.attempt().await
+    }
+
+    /// None where there is none of that name, or it may not be seen, or is of something else.
+    async fn attempt(&self) -> Result<Option<SecretGrant>, RevokeError> {
         let grants = super::api(self.connection, &self.target.owner);
         let name = super::name(&self.target.key, self.subject);
         let found = match grants.get_opt(&name).await.map_err(doing(|| self.doing())) {
