@@ -107,9 +107,15 @@ impl Why {
         }
     }
 
-    /// Whether RBAC refuses it; a quota, or what others have installed, does so in other words.
+    /// Whether RBAC refuses it; a quota, or what others have installed, does so in other words. That somebody may not act as
+    /// another is no matter of what he asks for.
     pub(crate) fn is_of_rbac(&self) -> bool {
-        matches!(self, Self::NotAllowed(message) if message.contains("is forbidden: User ") && message.contains(" cannot "))
+        let is = |message: &String| {
+            message.contains("is forbidden: User ")
+                && message.contains(" cannot ")
+                && !message.contains(" cannot impersonate")
+        };
+        matches!(self, Self::NotAllowed(message) if is(message))
     }
 
     /// What somebody else says.
@@ -259,6 +265,18 @@ mod tests {
             (json!({"code": 403, "details": {"causes": [{"reason": "NamespaceTerminating"}]}}), Why::Leaving),
         ] {
             assert_eq!(why(status), expected);
+        }
+    }
+
+    #[test]
+    fn what_rbac_refuses_is_told_apart() {
+        for (message, expected) in [
+            ("secrets is forbidden: User \"bob\" cannot create resource \"secrets\"", true),
+            ("secrets \"db\" is forbidden: exceeded quota: few", false),
+            ("users \"carol\" is forbidden: User \"bob\" cannot impersonate resource \"users\"", false),
+            ("secrets is forbidden: User \"bob\" cannot impersonate-on:user-info:list resource \"secrets\"", false),
+        ] {
+            assert_eq!(Why::NotAllowed(message.to_owned()).is_of_rbac(), expected, "{message}");
         }
     }
 
