@@ -132,8 +132,8 @@ impl Why {
         let details = status.details.as_ref();
         match (status.code, status.reason.as_str()) {
             (401, _) => Self::Unknown,
-            (403, _) if is_leaving(status) => Self::Leaving,
             (403, _) if status.message.contains(NOBODY) => Self::Unknown,
+            (403, _) if is_leaving(status) => Self::Leaving,
             (403, _) if is_of_a_hook(&status.message) => Self::Refused(message()),
             (403, _) => Self::NotAllowed(message()),
             (404, _) if details.is_none_or(|details| details.name.is_empty()) => Self::NoSuchKind,
@@ -269,8 +269,11 @@ mod tests {
             stdout: b"t0ken".to_vec(),
             stderr: b"expired\n".to_vec(),
         };
-        let error = kube::client::AuthError::AuthExecRun { cmd: "login".into(), out: Box::new(out) };
+        let error = kube::client::AuthError::AuthExecRun { cmd: "login t0ken".into(), out: Box::new(out) };
         let error = RequestError::new("listing secrets", &kube::Error::Auth(error));
-        assert_eq!(error.to_string(), "listing secrets: logging in: login ended with exit status: 0: expired");
+        assert_eq!(
+            error.to_string(),
+            "listing secrets: logging in: the program that the kubeconfig names ended with exit status: 0: expired"
+        );
     }
 }
