@@ -1,6 +1,7 @@
 //! A secret shared: what is told, what the other side can type then, and what it sees.
 
 use anyhow::{Context, ensure};
+use apolo_tests::transcript::Transcript;
 use serde_json::json;
 
 use super::scene::{VALUE, another, with_scene};
@@ -68,6 +69,11 @@ async fn an_ordinary_secret_is_asked_for_by_one_of_its_entries() -> anyhow::Resu
         seen.run(&scene.alice, &["share", "secret:db-creds", "bob", "--to", &scene.bob_ns.name], "").await?;
         seen.run(&scene.alice, &["share", "secret:aws-kye", "bob", "--to", &scene.bob_ns.name], "").await?;
         seen.run(&scene.alice, &["share", "AWS_KEY", "bob", "--to", &scene.bob_ns.name], "").await?;
+        // Who may see all namespaces is told of one that is not there.
+        let root = another(&scene.alice, "root", scene.alice_ns.kubeconfig("root", &["system:masters"])?);
+        for subject in ["no-such-namespace", &scene.bob_ns.name] {
+            seen.run(&root, &["share", "secret:aws-key", subject], "").await?;
+        }
         seen.check("cli-share-entries.txt")?;
         Ok(())
     })
@@ -115,8 +121,11 @@ async fn a_service_account_and_a_member_of_a_group_use_what_is_shared_with_them(
         scene.quietly(&scene.alice, &["share", "secret:aws-key", "group:ml-team", "--to", &bob_ns.name]).await?;
         let trainer = another(&scene.bob, "trainer", ns.kubeconfig_of_account(&bob_ns.name, "trainer").await?);
         let gina = another(&scene.bob, "gina", ns.kubeconfig("gina", &["ml-team"])?);
-        // Its name is made of that of a namespace.
-        let mut seen = scene.transcript().naming(grant, "aws-key-serviceaccount-bob-trainer-0123456789abcdef");
+        // Its name is made of that of a namespace, so it is written otherwise before that is.
+        let mut seen = Transcript::new()
+            .naming(grant, "aws-key-serviceaccount-bob-trainer-0123456789abcdef")
+            .naming(&ns.name, "alice")
+            .naming(&bob_ns.name, "bob");
         let uri = format!("secret:/{}/aws-key", ns.name);
         for who in [&trainer, &gina] {
             seen.run(who, &["whoami"], "").await?;
