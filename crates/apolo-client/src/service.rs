@@ -89,9 +89,7 @@ impl Explained for ServiceError {
                  (docs/INSTALL.md)"
                     .to_owned(),
             ),
-            Self::HookAway { .. } => {
-                Some("its admin can look: kubectl get pods -A -l app.kubernetes.io/component=webhook".to_owned())
-            }
+            Self::HookAway { .. } => Some("apolo check tells what does not run".to_owned()),
             Self::NoNamespace(_) => {
                 Some("-n NAME chooses another; kubectl get namespaces tells which there are".to_owned())
             }
