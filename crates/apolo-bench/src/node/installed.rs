@@ -41,7 +41,7 @@ struct Rounds {
 /// What became of a Pod that was tried.
 enum Tried {
     AsItWas,
-    Refused,
+    Refused(String),
     Rewritten,
 }
 
@@ -88,7 +88,12 @@ async fn first_rewritten(client: &Client, began: Instant) -> anyhow::Result<(Dur
             _ = tick.tick() => drop(tried.spawn(try_pod(client.clone()))),
             Some(outcome) = tried.join_next() => match outcome?? {
                 Tried::AsItWas => {}
-                Tried::Refused => drop(refused.get_or_insert_with(|| began.elapsed())),
+                Tried::Refused(words) => {
+                    if refused.is_none() {
+                        say(&format!("install: the first refusal: {words}"));
+                        refused = Some(began.elapsed());
+                    }
+                }
                 Tried::Rewritten => return Ok((refused.unwrap_or(began.elapsed()), began.elapsed())),
             }
         }
@@ -106,7 +111,7 @@ async fn try_pod(client: Client) -> anyhow::Result<Tried> {
             let is_rewritten = containers.iter().flat_map(|container| container.env.iter().flatten()).next().is_some();
             Ok(if is_rewritten { Tried::Rewritten } else { Tried::AsItWas })
         }
-        Err(kube::Error::Api(_)) => Ok(Tried::Refused),
+        Err(kube::Error::Api(refusal)) => Ok(Tried::Refused(refusal.message)),
         Err(error) => Err(error).context("trying a Pod"),
     }
 }
