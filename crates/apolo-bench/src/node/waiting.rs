@@ -99,7 +99,7 @@ async fn with_pods(args: &NodeArgs, replicas: &[Replica], scene: Scene) -> anyho
     rows.push(row(["CPU, all that time"]).into_iter().chain(used).collect());
     let peaks: anyhow::Result<Vec<String>> =
         replicas.iter().map(|replica| Ok(format!("{:.1}", replica.usage.memory()?.peak))).collect();
-    rows.push(row(["RSS, at most"]).into_iter().chain(peaks?).collect());
+    rows.push(row(["RSS, at most (VmHWM)"]).into_iter().chain(peaks?).collect());
     as_they_should(args, &scene).await.map_err(anyhow::Error::msg)?;
     let title = format!("memory: {} Pods that no scheduler serves, {} that run", args.waiting, args.running);
     table::print(&title, &rows);
