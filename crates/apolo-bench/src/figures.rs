@@ -27,9 +27,6 @@ pub struct MeasureArgs {
     /// The binary `apolo-secrets` to measure; the one beside this program if not given.
     #[arg(long)]
     webhook: Option<PathBuf>,
-    /// The archive of the image, as `tests/image` makes it, whose size is told in S5.
-    #[arg(long)]
-    image: Option<PathBuf>,
     /// How often each thing is measured, ours and the floor's in turn.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -61,8 +58,6 @@ pub struct MeasureArgs {
 enum Part {
     /// Speed and cost: S1 to S5.
     S,
-    /// The start and the sizes alone: S5.
-    S5,
     /// Hostile traffic: R8.
     R8,
     /// The command `apolo inject`: I1.
@@ -99,12 +94,6 @@ pub async fn run(args: MeasureArgs) -> anyhow::Result<()> {
     let wanted = |part| args.only.is_none_or(|only| only == part);
     if wanted(Part::S) {
         speed(&args, &site, &reviews, typical).await?;
-    }
-    if args.only == Some(Part::S5) {
-        let (webhook, _) = site.start(Contender::Webhook, typical).await?;
-        site.keep_answers(&webhook, &reviews).await?;
-        drop(webhook);
-        start::measure(&args, &site, typical).await?;
     }
     if wanted(Part::R8) {
         hostile::measure(&args, &site, typical).await?;

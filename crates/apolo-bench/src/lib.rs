@@ -5,8 +5,7 @@
 //! them [`plain`], how the floor serves.
 //!
 //! Apart from these stand, on a real API server, [`admission`]: S6 to S8, what a Pod costs that is created; and [`grants`]: S9 to S11,
-//! what the controller costs; and [`deliveries`]: S12 and S13, what a shared secret takes to a Pod; and [`node`], on a real node, what it
-//! takes to be installed, and what memory.
+//! what the controller costs; and [`deliveries`]: S12 and S13, what a shared secret takes to a Pod.
 //!
 //! No figure fails a run: it prints them. Only what keeps it from measuring is an error.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
@@ -21,7 +20,6 @@ pub mod grants;
 mod honest;
 mod load;
 mod machine;
-pub mod node;
 pub mod plain;
 mod review;
 mod server;

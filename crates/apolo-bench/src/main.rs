@@ -6,7 +6,6 @@ use apolo_bench::capture::{self, CaptureArgs};
 use apolo_bench::deliveries::{self, DeliveriesArgs};
 use apolo_bench::figures::{self, MeasureArgs};
 use apolo_bench::grants::{self, GrantsArgs};
-use apolo_bench::node::{self, NodeArgs};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,8 +22,6 @@ enum Command {
     Admission(AdmissionArgs),
     /// Measures what the delivery of shared secrets takes, and prints the figures; run by `cluster run`.
     Deliveries(DeliveriesArgs),
-    /// Measures the chart on a node, and prints the figures; run by `cluster run`.
-    Node(NodeArgs),
     /// Attacks a server on this machine's loopback; run by `measure`.
     #[command(hide = true)]
     Attack(AttackArgs),
@@ -41,7 +38,6 @@ async fn main() -> anyhow::Result<()> {
             Command::Attack(args) => attack::run(args).await,
             Command::Deliveries(args) => deliveries::run(args).await,
             Command::Grants(args) => grants::run(args).await,
-            Command::Node(args) => node::run(args).await,
             Command::Measure(args) => figures::run(args).await,
         }
     };

@@ -25,15 +25,6 @@ pub(crate) struct Memory {
     pub(crate) peak: f64,
 }
 
-/// Memory of a process as its mappings have it (`smaps_rollup`), in MB.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Mapped {
-    /// All that is in memory: RSS.
-    pub(crate) resident: f64,
-    /// The same, a page that several processes share counted in parts: PSS. Those of all replicas together are what they take.
-    pub(crate) proportional: f64,
-}
-
 impl Usage {
     /// Of a child that runs.
     pub(crate) fn of(process: &Child) -> anyhow::Result<Self> {
@@ -47,14 +38,13 @@ impl Usage {
 
     /// Of the one process that was started as this program.
     pub(crate) fn of_program(program: &Path) -> anyhow::Result<Self> {
-        let found = started_as(&[program.as_os_str().as_encoded_bytes()])?;
-        let first = found.into_iter().next();
-        first.with_context(|| format!("no process is {}", program.display()))
-    }
-
-    /// Of all processes that were started as this subcommand of this program.
-    pub(crate) fn of_subcommand(program: &str, subcommand: &str) -> anyhow::Result<Vec<Self>> {
-        started_as(&[program.as_bytes(), subcommand.as_bytes()])
+        let is_it = |id: &u32| {
+            let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            line.split(|&byte| byte == 0).next() == Some(program.as_os_str().as_encoded_bytes())
+        };
+        let numbers = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let id = numbers.into_iter().find(is_it).with_context(|| format!("no process is {}", program.display()))?;
+        Ok(Self { id })
     }
 
     /// Its number.
@@ -83,41 +73,16 @@ impl Usage {
     /// Its memory.
     pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
         let status = self.proc("status")?;
-        Ok(Memory { now: megabytes(&status, "VmRSS:")?, peak: megabytes(&status, "VmHWM:")? })
-    }
-
-    /// Its memory, mapping by mapping, added up by Linux. Only for root if the process is somebody else's.
-    pub(crate) fn mapped(&self) -> anyhow::Result<Mapped> {
-        let rollup = self.proc("smaps_rollup")?;
-        Ok(Mapped { resident: megabytes(&rollup, "Rss:")?, proportional: megabytes(&rollup, "Pss:")? })
-    }
-
-    /// What its environment says is the name of its host: in a container, that of its Pod.
-    pub(crate) fn host_name(&self) -> anyhow::Result<String> {
-        let environment = self.proc("environ")?;
-        let name = environment.split('\0').find_map(|variable| variable.strip_prefix("HOSTNAME="));
-        Ok(name.context("it has no HOSTNAME")?.to_owned())
+        let megabytes = |name: &str| -> anyhow::Result<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no memory in its status")?;
+            let kibibytes: f64 = line.trim_matches(|c: char| !c.is_ascii_digit()).parse()?;
+            Ok(kibibytes * 1024.0 / 1e6)
+        };
+        Ok(Memory { now: megabytes("VmRSS:")?, peak: megabytes("VmHWM:")? })
     }
 
     fn proc(&self, file: &str) -> anyhow::Result<String> {
         let path = format!("/proc/{}/{file}", self.id);
         fs::read_to_string(&path).with_context(|| format!("reading {path} (the figures need Linux)"))
     }
-}
-
-/// All processes whose command line begins with these.
-fn started_as(arguments: &[&[u8]]) -> anyhow::Result<Vec<Usage>> {
-    let is_it = |id: &u32| {
-        let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        line.split(|&byte| byte == 0).take(arguments.len()).eq(arguments.iter().copied())
-    };
-    let numbers = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    Ok(numbers.filter(is_it).map(Usage::of_id).collect())
-}
-
-/// A line of kB, as Linux calls KiB, in MB.
-fn megabytes(lines: &str, name: &str) -> anyhow::Result<f64> {
-    let line = lines.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("there is no {name}"))?;
-    let kibibytes: f64 = line.trim_matches(|c: char| !c.is_ascii_digit()).parse()?;
-    Ok(kibibytes * 1024.0 / 1e6)
 }

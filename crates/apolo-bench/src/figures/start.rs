@@ -1,9 +1,6 @@
-//! S4, memory, and S5: from the start of a process to its first right answer, and the sizes of binary and image.
+//! S4, memory, and S5: from the start of a process to its first right answer, and the size of the binary.
 
 use std::fs;
-use std::path::Path;
-
-use anyhow::Context;
 
 use super::MeasureArgs;
 use crate::machine::say;
@@ -38,7 +35,8 @@ pub(super) async fn measure(args: &MeasureArgs, site: &Site, typical: &Review) -
         }
     }
     let (times, floor_times, ratio) = (Spread::of(&ours), Spread::of(&floor), Spread::of_ratios(&ours, &floor));
-    let mut rows = vec![
+    let binary = fs::metadata(site.webhook())?.len() as f64 / 1e6;
+    let rows = [
         row(["", "ours", "F", "ours / F", "goal"]),
         vec![
             "start to first right answer, ms".to_owned(),
@@ -47,17 +45,14 @@ pub(super) async fn measure(args: &MeasureArgs, site: &Site, typical: &Review) -
             ratio.to_string(),
             table::at_most(4.0, ratio.median),
         ],
-        size("binary, MB", &site.webhook(), 12.0)?,
+        vec![
+            "binary, MB".to_owned(),
+            format!("{binary:.1}"),
+            String::new(),
+            String::new(),
+            table::at_most(12.0, binary),
+        ],
     ];
-    if let Some(image) = &args.image {
-        rows.push(size("image, MB", image, 20.0)?);
-    }
     table::print("S5  start and size", &rows);
     Ok(())
-}
-
-/// How large a file is.
-fn size(name: &str, file: &Path, goal: f64) -> anyhow::Result<Vec<String>> {
-    let size = fs::metadata(file).with_context(|| format!("looking at {}", file.display()))?.len() as f64 / 1e6;
-    Ok(row([name, &format!("{size:.2}"), "", "", &table::at_most(goal, size)]))
 }
