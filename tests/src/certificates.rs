@@ -2,6 +2,7 @@
 //! mounts its Secret, and an oracle that looks whether the API server can believe it.
 
 mod believed;
+pub mod load;
 mod mount;
 
 use std::time::{Duration, SystemTime};

@@ -17,7 +17,7 @@ use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 /// Kinds of which we have objects, but for our own.
 const KINDS: &str = "namespaces,serviceaccounts,deployments,services,poddisruptionbudgets,jobs,clusterroles,clusterrolebindings,roles,\
@@ -37,12 +37,34 @@ async fn ours(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
     Ok(listed.lines().map(str::to_owned).collect())
 }
 
-/// Runs the script; meanwhile the Pod of its Job ends as told, where there is one.
-async fn uninstall(cluster: &Cluster, arguments: &[&str], phase: Option<&str>) -> anyhow::Result<Finished> {
+fn script(cluster: &Cluster) -> anyhow::Result<Command> {
     let mut script = Command::new(root().join("manifests/uninstall"));
     let others = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(cluster.bin()).chain(std::env::split_paths(&others)))?;
-    script.args(arguments).envs(cluster.environment()).env("PATH", path);
+    script.envs(cluster.environment()).env("PATH", path);
+    Ok(script)
+}
+
+/// Somebody who may delete all of the release, but not look whether its namespace is there.
+fn blind() -> Value {
+    let metadata = json!({"name": "blind", "namespace": RELEASE});
+    let groups = ["apps", "batch", "policy", "admissionregistration.k8s.io", "rbac.authorization.k8s.io"];
+    let all = json!({"apiGroups": groups, "resources": ["*"], "verbs": ["*"]});
+    let core = json!({"apiGroups": [""], "resources": ["services", "serviceaccounts"], "verbs": ["*"]});
+    let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "blind"});
+    let subjects = json!([{"kind": "ServiceAccount", "name": "blind", "namespace": RELEASE}]);
+    let api = "rbac.authorization.k8s.io/v1";
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {"apiVersion": api, "kind": "ClusterRole", "metadata": metadata, "rules": [all, core]},
+        {"apiVersion": api, "kind": "ClusterRoleBinding", "metadata": metadata, "roleRef": role, "subjects": subjects},
+    ]})
+}
+
+/// Runs the script; meanwhile the Pod of its Job ends as told, where there is one.
+async fn uninstall(cluster: &Cluster, arguments: &[&str], phase: Option<&str>) -> anyhow::Result<Finished> {
+    let mut script = script(cluster)?;
+    script.args(arguments);
     let pods: Api<Pod> = Api::namespaced(cluster.admin().await?, RELEASE);
     let end = async {
         let Some(phase) = phase else { return anyhow::Ok(()) };
@@ -85,8 +107,18 @@ async fn the_script_takes_away_what_the_manifest_has_installed() -> anyhow::Resu
         command::run(cluster.kubectl(["create", "--filename=-"]), grant("kept", &Map::new()).to_string()).await?;
     ensure!(made.status.success(), "{}", made.stderr);
 
-    // It waits no longer than the Job does, whose own deadline is five minutes.
+    // Who cannot see whether there is something to be taken away first takes away nothing.
     let all = ours(&cluster).await?;
+    let made = command::run(cluster.kubectl(["create", "--filename=-"]), blind().to_string()).await?;
+    ensure!(made.status.success(), "{}", made.stderr);
+    let mut by_blind = script(&cluster)?;
+    by_blind.env("KUBECONFIG", cluster.kubeconfig_of_account(RELEASE, "blind").await?);
+    let refused = command::run(by_blind, "").await?;
+    let says = "cannot get resource \"namespaces\"";
+    ensure!(refused.status.code() == Some(1) && refused.stderr.contains(says), "{}{}", refused.stdout, refused.stderr);
+    assert_eq!(ours(&cluster).await?, all);
+
+    // It waits no longer than the Job does, whose own deadline is five minutes.
     let began = Instant::now();
     let failed = uninstall(&cluster, &[], Some("Failed")).await?;
     ensure!(failed.status.code() == Some(1) && began.elapsed() < DEADLINE, "{}{}", failed.stdout, failed.stderr);

@@ -94,11 +94,16 @@ pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
         Found::Missing => return anew(seen, terms, now, if is_trusted(seen) { GONE } else { FIRST }),
     };
     let previous = previous(authority, seen, terms, now);
+    // What others have made has the place of one that no webhook has to serve by any more.
+    let is_free = previous.is_none() || is_loaded(authority, seen, terms, now);
+    let other = if is_free { other(authority, seen, terms, now) } else { None };
+    let previous = if other.is_none() { previous } else { None };
     let due = authority.certificate.to - terms.authority_rest();
-    if due <= now && is_followed(authority, previous, seen, terms, now) {
+    let is_at_end = authority.certificate.to - terms.life <= now;
+    // Never are three needed. At its end it is followed whatever is needed.
+    if due <= now && (is_at_end || is_free && other.is_none()) {
         return Step::Authority { previous: Some(authority.certificate.clone()), why: RENEWED };
     }
-    let other = if previous.is_none() { other(authority, seen, terms, now) } else { None };
     let trusted = [Some(&authority.certificate), previous, other];
     let trusted: String = trusted.into_iter().flatten().map(Certificate::pem).collect();
     if let Some(bundle) = seen.bundles.iter().find(|bundle| !bundle.is(&trusted)) {
@@ -159,19 +164,12 @@ fn previous_end(authority: &Authority, previous: &Certificate, seen: &Seen, term
     }
 }
 
-/// Whether another authority may follow this one: never are three needed. At its end it is followed whatever is needed.
-fn is_followed(
-    authority: &Authority,
-    previous: Option<&Certificate>,
-    seen: &Seen,
-    terms: &Terms,
-    now: SystemTime,
-) -> bool {
-    let is_loaded = match &seen.serving {
+/// Whether all webhooks serve what this authority has signed.
+fn is_loaded(authority: &Authority, seen: &Seen, terms: &Terms, now: SystemTime) -> bool {
+    match &seen.serving {
         Found::There(serving) => serving.is_signed_by(&authority.certificate) && serving.made() + terms.loaded() <= now,
         _ => false,
-    };
-    previous.is_none() || is_loaded || authority.certificate.to - terms.life <= now
+    }
 }
 
 /// A new authority in the place of one that cannot be had any more. What is served was signed by one that is in caBundle.

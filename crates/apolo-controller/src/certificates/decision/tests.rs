@@ -371,6 +371,50 @@ fn what_others_have_made_is_believed_until_each_webhook_has_ours() {
     }
 }
 
+/// Both webhooks serve, and both API servers believe, only what somebody else has made; then we begin again with what we had.
+fn handed_over_from(mut world: World, theirs: &Issued) -> World {
+    let served = certificate(&issue::serving(&terms(), &theirs.certificate, &theirs.key, world.now).unwrap());
+    let told = [theirs.certificate.clone(), theirs.certificate.clone()];
+    (world.heard, world.loads, world.news) = (None, Vec::new(), Vec::new());
+    (world.bundles, world.known, world.served) = (told.clone(), told, [Some(served.clone()), Some(served)]);
+    for second in 0..400 {
+        world.work(&mut |most| Duration::from_secs(most));
+        world.pass(Duration::from_secs(1));
+        if let (60 | 120, Found::There(serving)) = (second, &world.serving) {
+            world.served[usize::from(second == 120)] = Some(serving.clone());
+        }
+        world.check();
+    }
+    world
+}
+
+#[test]
+fn what_others_have_made_is_believed_also_while_an_authority_of_ours_was_followed_by_another() {
+    let mut world = World::new();
+    world.work(&mut |_| Duration::ZERO);
+    world.pass(Duration::from_secs(60));
+    world.authority = Found::Missing;
+    for _ in 0..10 {
+        world.work(&mut |_| Duration::ZERO);
+        world.pass(Duration::from_secs(60));
+    }
+    let Found::There((Authority { previous: Some(_), .. }, _)) = &world.authority else { panic!("none before it") };
+    handed_over_from(world, &theirs());
+}
+
+#[test]
+fn what_others_have_made_is_believed_also_when_our_authority_is_to_be_followed() {
+    let mut world = World::new();
+    world.work(&mut |_| Duration::ZERO);
+    world.now += terms().authority_life() - terms().authority_rest();
+    let made = world.made[0];
+    let mut world = handed_over_from(world, &theirs());
+    assert_eq!(world.made[0], made);
+    world.pass(terms().handed_over());
+    world.work(&mut |_| Duration::ZERO);
+    assert_eq!(world.made[0], made + 1);
+}
+
 #[test]
 fn what_somebody_else_writes_into_a_ca_bundle_is_made_right_whatever_it_is() {
     let mut world = World::new();
