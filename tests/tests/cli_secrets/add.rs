@@ -242,6 +242,10 @@ async fn a_file_of_variables_becomes_a_secret_a_line_or_nothing() -> anyhow::Res
             assert!(!(finished.stdout + &finished.stderr).contains("planted"), "{line}");
         }
         seen.check("cli-secret-add-env-file.txt")?;
+        // That what is told cannot be written ends nothing half-way.
+        let unread = "apolo secret rm DB_PASSWORD WANDB_TOKEN PEM && apolo secret add --from-env-file .env >/dev/full; apolo secret ls -o name";
+        let finished = apolo_tests::command::run(alice.shell(unread, home.path())?, "").await?;
+        assert!(finished.stdout.ends_with("DB_PASSWORD\nFIRST\nPEM\nWANDB_TOKEN\ndb-creds\n"), "{finished:?}");
         Ok(())
     })
     .await
