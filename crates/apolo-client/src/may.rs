@@ -17,7 +17,7 @@ use strum::{VariantArray, VariantNames};
 use crate::caller;
 use crate::connection::Connection;
 use crate::received::{self, Received};
-use crate::request::{RequestError, Why, doing};
+use crate::request::{RequestError, doing};
 use crate::service::ServiceError;
 use crate::target::Target;
 
@@ -135,7 +135,7 @@ impl Asking<'_> {
         };
         let received = match received::list(self.connection, namespace).await {
             Ok(received) => received,
-            Err(ServiceError::Request(RequestError { why: Why::NotAllowed(_), .. })) => {
+            Err(ServiceError::MayNot { .. }) => {
                 return Ok(no(format!(
                     "whether a grant opens namespace {namespace} for it cannot be seen: {shown} may not read its SecretCatalog"
                 )));

@@ -51,7 +51,7 @@ pub async fn list(connection: &Connection, namespace: &str) -> Result<Received, 
             Seen::NotThere => Err(ServiceError::NoNamespace(namespace.to_owned())),
             Seen::There | Seen::Unseen => Ok(Received::default()),
         },
-        Err(error) => Err(ServiceError::of(error, connection).await),
+        Err(error) => Err(ServiceError::within(namespace, error, connection).await),
     }
 }
 

@@ -26,6 +26,14 @@ pub enum ServiceError {
     /// There is no such namespace.
     #[error("there is no namespace {0}")]
     NoNamespace(String),
+    /// The person has no right to it.
+    #[error("{doing}: you may not")]
+    MayNot {
+        /// What was to be done.
+        doing: String,
+        /// Where.
+        namespace: String,
+    },
     /// The API server says something else.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -44,6 +52,16 @@ impl ServiceError {
             _ => Self::Request(error),
         }
     }
+
+    /// The same of something that is done in a namespace.
+    pub(crate) async fn within(namespace: &str, error: RequestError, connection: &Connection) -> Self {
+        match Self::of(error, connection).await {
+            Self::Request(RequestError { doing, why }) if why.is_of_rbac() => {
+                Self::MayNot { doing, namespace: namespace.to_owned() }
+            }
+            error => error,
+        }
+    }
 }
 
 /// Whether the cluster serves our kinds, which everybody may ask; where it does not answer they are taken to be there.
@@ -59,6 +77,7 @@ impl Explained for ServiceError {
         match self {
             Self::NotInstalled | Self::HookAway { .. } => Kind::Failed,
             Self::NoNamespace(_) => Kind::NotFound,
+            Self::MayNot { .. } => Kind::NotAllowed,
             Self::Request(error) => error.kind(),
         }
     }
@@ -70,12 +89,13 @@ impl Explained for ServiceError {
                  (docs/INSTALL.md)"
                     .to_owned(),
             ),
-            Self::HookAway { .. } => {
-                Some("its admin can look: kubectl get pods -A -l app.kubernetes.io/component=webhook".to_owned())
-            }
+            Self::HookAway { .. } => Some("apolo check tells what does not run".to_owned()),
             Self::NoNamespace(_) => {
                 Some("-n NAME chooses another; kubectl get namespaces tells which there are".to_owned())
             }
+            Self::MayNot { namespace, .. } => Some(format!(
+                "who has the ClusterRole admin or edit in namespace {namespace} may; apolo whoami tells who you are"
+            )),
             Self::Request(error) => error.hint(),
         }
     }

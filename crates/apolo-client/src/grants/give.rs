@@ -151,7 +151,10 @@ impl Giving<'_> {
             };
             let changed = match decide(self.wish, &grant, Timestamp::now())? {
                 Decision::Nothing => return Ok(self.given(grant, Done::Unchanged)),
-                Decision::Anew(namespaces) => return self.replace(&grant, self.wish.grant(namespaces)).await,
+                Decision::Anew(namespaces) => match self.replace(&grant, self.wish.grant(namespaces)).await? {
+                    Ok(grant) => return Ok(self.given(grant, Done::Replaced)),
+                    Err(changed) => Err(changed),
+                },
                 Decision::Change(spec) => {
                     let wanted = SecretGrant { spec, ..grant };
                     if self.dry_run == DryRun::Client { Ok(wanted) } else { self.patch(&wanted).await }
@@ -190,19 +193,24 @@ impl Giving<'_> {
 
     /// Takes away a grant that gives nothing any more and never will, and puts another in its place. That the hooks let the other one
     /// pass is known: they were asked when it was to be created.
-    async fn replace(&self, old: &SecretGrant, new: SecretGrant) -> Result<Given, GiveError> {
+    async fn replace(
+        &self,
+        old: &SecretGrant,
+        new: SecretGrant,
+    ) -> Result<Result<SecretGrant, RequestError>, GiveError> {
         if self.dry_run != DryRun::None {
-            return Ok(self.given(new, Done::Replaced));
+            return Ok(Ok(new));
         }
         let seen = Preconditions { uid: old.uid(), resource_version: old.resource_version() };
         let deleted = self.grants.delete(&old.name_any(), &DeleteParams::default().preconditions(seen)).await;
-        if let Err(error) = deleted.map_err(doing(|| self.doing())) {
-            return Err(self.not_changed(error).await);
+        match deleted.map_err(doing(|| self.doing())) {
+            Ok(_) => {}
+            Err(error) if error.why == Why::Changed => return Ok(Err(error)),
+            Err(error) => return Err(self.not_changed(error).await),
         }
-        match self.create(new).await? {
-            Some(grant) => Ok(self.given(grant, Done::Replaced)),
-            None => Err(self.not_changed(RequestError { doing: self.doing(), why: Why::Changed }).await),
-        }
+        let created = self.create(new).await?;
+        // Somebody else was quicker.
+        Ok(created.ok_or_else(|| RequestError { doing: self.doing(), why: Why::Changed }))
     }
 
     fn given(&self, grant: SecretGrant, done: Done) -> Given {

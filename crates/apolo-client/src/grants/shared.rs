@@ -72,7 +72,7 @@ pub async fn list(connection: &Connection, namespace: &str) -> Result<Vec<Shared
     let now = Timestamp::now();
     let grants = match all(connection, namespace).await {
         Ok(grants) => grants,
-        Err(error) => return Err(ServiceError::of(error, connection).await),
+        Err(error) => return Err(ServiceError::within(namespace, error, connection).await),
     };
     if grants.is_empty() && namespaces::look(connection, namespace).await == Seen::NotThere {
         return Err(ServiceError::NoNamespace(namespace.to_owned()));

@@ -25,6 +25,8 @@ use crate::output::table;
 
 /// How long it is waited until a grant is in force.
 const AT_MOST: Duration = Duration::from_secs(5);
+/// After how much of that it is said.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Let somebody use a secret in jobs, read it, replace it, or share it further
 ///
@@ -123,7 +125,7 @@ impl Granting {
             context.output.note(&note);
         }
         let standing = match self.trying.dry_run() {
-            DryRun::None => Some(grants::wait(connection, &given.grant, AT_MOST).await),
+            DryRun::None => Some(wait(connection, &given, context).await),
             DryRun::Client | DryRun::Server => None,
         };
         if self.printing.output.is_none() {
@@ -152,6 +154,17 @@ impl Granting {
             _ => list::shared::wide_of(&grant, cluster).text(!self.printing.no_headers),
         };
         context.output.result(text.as_bytes())
+    }
+}
+
+/// Waits until it is in force; where that takes long, it is said.
+async fn wait(connection: &Connection, given: &Given, context: &mut Context) -> Standing {
+    match grants::wait(connection, &given.grant, PATIENCE).await {
+        Standing::NotLookedAt | Standing::Unseen => {
+            context.output.note("waiting until it is in force");
+            grants::wait(connection, &given.grant, AT_MOST.saturating_sub(PATIENCE)).await
+        }
+        standing => standing,
     }
 }
 

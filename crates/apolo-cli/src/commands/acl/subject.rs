@@ -28,6 +28,9 @@ fn meant(text: &str, error: SubjectError) -> Option<String> {
         SubjectError::UnknownKind if text.starts_with("secret:") => {
             Some("the secret comes first: apolo share secret:KEY SUBJECT".to_owned())
         }
+        SubjectError::UnknownKind if text.starts_with("sa:") => {
+            Some(format!("write {}", text.replacen("sa", "serviceaccount", 1)))
+        }
         SubjectError::UnknownKind => Some(format!("for the user of that name write user:{text}")),
         SubjectError::NoNamespace => {
             Some(format!("write serviceaccount:NAMESPACE/{}", text.strip_prefix("serviceaccount:")?))
@@ -49,6 +52,7 @@ mod tests {
     fn what_was_meant_is_told() {
         for (text, hint) in [
             ("oidc:bob", "for the user of that name write user:oidc:bob"),
+            ("sa:jobs/trainer", "write serviceaccount:jobs/trainer"),
             ("secret:aws-key", "the secret comes first: apolo share secret:KEY SUBJECT"),
             ("serviceaccount:trainer", "write serviceaccount:NAMESPACE/trainer"),
             ("user:system:serviceaccount:jobs:trainer", "write serviceaccount:jobs/trainer"),

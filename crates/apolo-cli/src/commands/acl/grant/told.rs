@@ -70,8 +70,12 @@ impl Told<'_> {
         let unseen = self.outlook.namespaces.iter().filter(|(_, seen)| *seen == Seen::Unseen);
         let unseen: Vec<&str> = unseen.map(|(name, _)| name.as_str()).collect();
         let mut notes = Vec::new();
-        if !unseen.is_empty() {
-            notes.push(format!("whether there is a namespace {} cannot be seen by you", unseen.join(" and ")));
+        match unseen.as_slice() {
+            [] => {}
+            [one] => notes.push(format!("whether there is a namespace {one} cannot be seen by you")),
+            several => {
+                notes.push(format!("whether there are namespaces {} cannot be seen by you", several.join(", ")));
+            }
         }
         if self.wish.names_owner() {
             notes.push(format!("jobs in namespace {} need no grant: the secret is there", self.wish.target.owner));
@@ -116,9 +120,8 @@ fn who(subject: &Subject) -> String {
     match subject {
         Subject::User(_) => shown(subject),
         Subject::Group(_) => format!("whoever is in {}", shown(subject)),
-        Subject::ServiceAccount { namespace, .. } | Subject::Namespace(namespace) => {
-            format!("whoever may run jobs as {} in namespace {namespace}", shown(subject))
-        }
+        Subject::ServiceAccount { .. } => format!("whoever may run jobs as {}", shown(subject)),
+        Subject::Namespace(namespace) => format!("whoever may run jobs in namespace {namespace}"),
     }
 }
 
