@@ -146,8 +146,17 @@ async fn what_is_typed_is_never_shown_and_what_is_pasted_behind_it_reaches_no_sh
         let seen = alice.at_terminal(&add, &[("not shown): ", &long)]).await?;
         assert_eq!(seen.status.code(), Some(2), "{}", seen.text);
         assert!(seen.text.contains("longer than a terminal passes on"), "{}", seen.text);
-        let seen = alice.at_terminal(&["secret", "add", "k", "--no-input"], &[]).await?;
-        assert_eq!(seen.status.code(), Some(2), "{}", seen.text);
+        // Nobody is asked for a value that could not be kept.
+        for unasked in [
+            ["secret", "add", "k", "--no-input"],
+            ["secret", "add", "k", "--context=none"],
+            ["secret", "add", "..", "--allow-empty"],
+            ["secret", "add", "secret://prod/alice/k", "--allow-empty"],
+        ] {
+            let seen = alice.at_terminal(&unasked, &[]).await?;
+            assert_eq!(seen.status.code(), Some(2), "{}", seen.text);
+            assert!(!seen.text.contains("not shown"), "{}", seen.text);
+        }
         Ok(())
     })
     .await
