@@ -146,8 +146,17 @@ async fn what_is_typed_is_never_shown_and_what_is_pasted_behind_it_reaches_no_sh
         let seen = alice.at_terminal(&add, &[("not shown): ", &long)]).await?;
         assert_eq!(seen.status.code(), Some(2), "{}", seen.text);
         assert!(seen.text.contains("longer than a terminal passes on"), "{}", seen.text);
-        let seen = alice.at_terminal(&["secret", "add", "k", "--no-input"], &[]).await?;
-        assert_eq!(seen.status.code(), Some(2), "{}", seen.text);
+        // Nobody is asked for a value that could not be kept.
+        for unasked in [
+            ["secret", "add", "k", "--no-input"],
+            ["secret", "add", "k", "--context=none"],
+            ["secret", "add", "..", "--allow-empty"],
+            ["secret", "add", "secret://prod/alice/k", "--allow-empty"],
+        ] {
+            let seen = alice.at_terminal(&unasked, &[]).await?;
+            assert_eq!(seen.status.code(), Some(2), "{}", seen.text);
+            assert!(!seen.text.contains("not shown"), "{}", seen.text);
+        }
         Ok(())
     })
     .await
@@ -242,6 +251,10 @@ async fn a_file_of_variables_becomes_a_secret_a_line_or_nothing() -> anyhow::Res
             assert!(!(finished.stdout + &finished.stderr).contains("planted"), "{line}");
         }
         seen.check("cli-secret-add-env-file.txt")?;
+        // That what is told cannot be written ends nothing half-way.
+        let unread = "apolo secret rm DB_PASSWORD WANDB_TOKEN PEM && apolo secret add --from-env-file .env >/dev/full; apolo secret ls -o name";
+        let finished = apolo_tests::command::run(alice.shell(unread, home.path())?, "").await?;
+        assert!(finished.stdout.ends_with("DB_PASSWORD\nFIRST\nPEM\nWANDB_TOKEN\ndb-creds\n"), "{finished:?}");
         Ok(())
     })
     .await

@@ -3,6 +3,7 @@
 mod env_file;
 mod kept;
 mod source;
+mod value;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use crate::context::Context;
 use crate::dry_run::Trying;
 use crate::exit::Failure;
 use crate::output::format::Printing;
-use crate::terminal::{self, Typed};
+use crate::terminal;
 
 /// Keep a value under a key, in place of the one that is there
 ///
@@ -73,22 +74,27 @@ pub(crate) struct AddArgs {
 
 /// Keeps it.
 pub(crate) async fn run(args: AddArgs, context: &mut Context) -> Result<ExitCode, Failure> {
-    let mut items = Vec::new();
-    if let Some(file) = &args.from_env_file {
-        for item in from_env_file(file.clone(), args.allow_empty, context).await? {
-            items.push((item.key, SecretValue::new(item.value)));
-        }
-    } else if let Some(key) = &args.key {
-        // A value is asked for only where the key is one.
-        Target::of_key_or_reference(key, "").map_err(no_key)?;
-        items.push((key.clone(), value(&args, key, context).await?));
-    }
-    let connection = context.connect().await?;
     let mut wanted = Vec::new();
-    for (key, value) in items {
-        let target = target(&key, &connection, context).await?;
-        secrets::check(&target, &value)?;
+    let connection = if let Some(file) = &args.from_env_file {
+        let items = from_env_file(file.clone(), args.allow_empty, context).await?;
+        let connection = context.connect().await?;
+        for item in items {
+            wanted.push((target(&item.key, &connection, context).await?, SecretValue::new(item.value)));
+        }
+        connection
+    } else {
+        let key = args.key.as_deref().unwrap_or_default();
+        // What is known without a cluster is told first, and nobody types a value that could not be kept.
+        Target::of_key_or_reference(key, "").map_err(no_key)?;
+        let source = Source::of(args.value.as_deref(), args.literal, terminal::is_there())?;
+        let connection = context.connect().await?;
+        let target = target(key, &connection, context).await?;
+        let value = value::read(source, &target.key, &args, context).await?;
         wanted.push((target, value));
+        connection
+    };
+    for (target, value) in &wanted {
+        secrets::check(target, value)?;
     }
     keep(&wanted, &args, &connection, context).await
 }
@@ -103,12 +109,14 @@ async fn keep(
     let dry_run = args.trying.dry_run();
     let mut done = Vec::new();
     let mut failure = None;
+    // That what is told cannot be written ends nothing half-way.
+    let mut told = Ok(());
     for (target, value) in wanted {
         match secrets::add(connection, target, value, dry_run).await {
             Ok(added) => {
                 let kept = Kept { target, added, bytes: value.len() };
                 if args.printing.output.is_none() {
-                    context.output.done(&kept.line(args.trying))?;
+                    told = told.and_then(|()| context.output.done(&kept.line(args.trying)));
                 }
                 done.push(kept);
             }
@@ -121,7 +129,7 @@ async fn keep(
     if args.printing.output.is_some() {
         kept::print(&done, args, connection, context).await?;
     }
-    let Some(failure) = failure else { return Ok(ExitCode::SUCCESS) };
+    let Some(failure) = failure else { return told.map(|()| ExitCode::SUCCESS) };
     if args.from_env_file.is_some() {
         let left = wanted.iter().skip(done.len()).map(|(target, _)| target.key.as_str()).collect::<Vec<_>>();
         let kept = done.iter().map(|kept| kept.target.key.as_str()).collect::<Vec<_>>();
@@ -148,62 +156,13 @@ fn no_key(error: TargetError) -> Failure {
     failure.hint("apolo secret add KEY VALUE")
 }
 
-/// The value of a key, from wherever it comes.
-async fn value(args: &AddArgs, key: &str, context: &mut Context) -> Result<SecretValue, Failure> {
-    let source = Source::of(args.value.as_deref(), args.literal, terminal::is_there())?;
-    let mut value = match source {
-        Source::Given(value) => {
-            if source::holds_process_id(&value, std::os::unix::process::parent_id()) {
-                context.output.warning(
-                    "the number of your shell's process is in the value: a shell puts it in the place of $$; in single quotes it does not",
-                );
-            }
-            value
-        }
-        Source::File(path) => blocking(move || source::of_file(&path)).await?,
-        Source::Stdin => of_stdin(args.keep_newline, context).await?,
-        Source::Prompt => typed(key, context.no_input).await?,
-    };
-    value.shrink_to_fit();
-    if value.is_empty() && !args.allow_empty {
-        return Err(Failure::usage("the value is empty").hint("--allow-empty keeps it"));
-    }
-    Ok(SecretValue::new(value))
-}
-
-async fn of_stdin(keep_newline: bool, context: &mut Context) -> Result<Vec<u8>, Failure> {
-    let mut value = blocking(source::of_stdin).await?;
-    let end = source::only_line_end(&value);
-    if end > 0 && !keep_newline {
-        value.truncate(value.len() - end);
-        context.output.note("the newline at the end is dropped; --keep-newline keeps it");
-    }
-    Ok(value)
-}
-
-async fn typed(key: &str, no_input: bool) -> Result<Vec<u8>, Failure> {
-    let otherwise = format!("apolo secret add {key} @FILE, or on standard input");
-    if no_input {
-        return Err(
-            Failure::usage("there is no value, and --no-input says that nothing is to be asked").hint(otherwise)
-        );
-    }
-    let typed = terminal::unseen(&format!("Value of {key} (not shown): ")).await;
-    match typed.map_err(|error| Failure::new(format!("reading from the terminal: {error}")))? {
-        Typed::Line(line) => Ok(line),
-        Typed::Nothing => Err(Failure::usage("no value was typed").hint(otherwise)),
-        Typed::Several => Err(Failure::usage("several lines were typed, and a terminal passes on one").hint(otherwise)),
-        Typed::TooLong => Err(Failure::usage("the line is longer than a terminal passes on").hint(otherwise)),
-    }
-}
-
 async fn from_env_file(
     file: PathBuf,
     allow_empty: bool,
     context: &mut Context,
 ) -> Result<Vec<env_file::Item>, Failure> {
     let name = file.display().to_string();
-    let content = blocking(move || source::of_env_file(&file)).await?;
+    let content = value::blocking(move || source::of_env_file(&file)).await?;
     match env_file::parse(&content, allow_empty) {
         Ok(items) if items.is_empty() => Err(Failure::new(format!("{name}: there is nothing in it"))),
         Ok(items) => Ok(items),
@@ -218,10 +177,4 @@ async fn from_env_file(
             Err(Failure::new(format!("{name}: {count}; nothing was sent")))
         }
     }
-}
-
-/// Reads something that may take as long as it likes, so that Ctrl-C is heard meanwhile.
-async fn blocking(read: impl FnOnce() -> Result<Vec<u8>, Failure> + Send + 'static) -> Result<Vec<u8>, Failure> {
-    let read = tokio::task::spawn_blocking(read).await;
-    read.unwrap_or_else(|error| Err(Failure::new(format!("reading: {error}"))))
 }

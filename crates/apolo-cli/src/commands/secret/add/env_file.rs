@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use apolo_client::secrets::LARGEST;
 use apolo_core::key::{Key, KeyError};
 use thiserror::Error;
 
@@ -43,6 +44,8 @@ pub(super) enum Wrong {
     Twice(usize),
     #[error("the value is empty; --allow-empty keeps it")]
     Empty,
+    #[error("the value is too large: Kubernetes takes {LARGEST} bytes at most")]
+    TooLarge,
 }
 
 /// Reads all of them.
@@ -59,6 +62,7 @@ pub(super) fn parse(content: &[u8], allow_empty: bool) -> Result<Vec<Item>, Vec<
             Ok(Some(item)) => {
                 let wrong = match lines.insert(item.key.clone(), line) {
                     Some(first) => Some(Wrong::Twice(first)),
+                    None if item.value.len() > LARGEST => Some(Wrong::TooLarge),
                     None => (item.value.is_empty() && !allow_empty).then_some(Wrong::Empty),
                 };
                 items.push(item);
@@ -239,6 +243,14 @@ mod tests {
                 (9, Wrong::Open),
             ]
         );
+    }
+
+    #[test]
+    fn a_value_is_as_large_as_kubernetes_takes_it() {
+        let content = |size: usize| format!("A=1\nB={}\n", "x".repeat(size));
+        assert_eq!(parse(content(LARGEST).as_bytes(), false).unwrap().len(), 2);
+        let mistakes = parse(content(LARGEST + 1).as_bytes(), false).unwrap_err();
+        assert_eq!(mistakes, [Mistake { line: 2, wrong: Wrong::TooLarge }]);
     }
 
     proptest! {
