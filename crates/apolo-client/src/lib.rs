@@ -11,6 +11,7 @@ pub mod connection;
 pub mod contexts;
 pub mod dry_run;
 pub mod explained;
+pub mod jobs;
 pub mod namespaces;
 pub mod request;
 pub mod secrets;

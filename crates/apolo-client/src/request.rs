@@ -178,7 +178,7 @@ fn is_of_a_hook(message: &str) -> bool {
 }
 
 /// What the API server says, without what it says of the hook whose words it passes on.
-fn told(message: &str) -> String {
+pub(crate) fn told(message: &str) -> String {
     let words = message.split_once(HOOK).and_then(|(_, rest)| rest.split_once(DENIED)).map(|(_, words)| words);
     words.unwrap_or(message).trim().to_owned()
 }
