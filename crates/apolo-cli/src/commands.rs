@@ -4,5 +4,6 @@ pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod inject;
 pub(crate) mod man;
+pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod version;

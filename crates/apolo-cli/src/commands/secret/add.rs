@@ -1,8 +1,7 @@
 //! `apolo secret add`.
 
-mod env_file;
 mod kept;
-mod source;
+pub(crate) mod source;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,6 +19,7 @@ use self::source::Source;
 use crate::complete;
 use crate::context::Context;
 use crate::dry_run::Trying;
+use crate::env_file;
 use crate::exit::Failure;
 use crate::output::format::Printing;
 use crate::terminal::{self, Typed};
