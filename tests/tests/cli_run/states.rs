@@ -1,7 +1,15 @@
 //! The states of a Job, each in words, and its end.
 
-use apolo_tests::{eventually::reached, namespace::with_namespace, objects};
-use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use apolo_tests::{
+    delivered::{KEY, with_scene},
+    eventually::{eventually, reached},
+    namespace::with_namespace,
+    objects,
+};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Pod, Secret},
+};
 use kube::api::DeleteParams;
 use serde_json::json;
 
@@ -58,7 +66,7 @@ async fn why_there_is_no_pod_is_told() -> anyhow::Result<()> {
         assert_eq!(run.end().await?.status.code(), Some(130));
         let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": "0"}}});
         ns.create(&quota).await?;
-        apolo_tests::eventually::eventually("the quota counts", async || {
+        eventually("the quota counts", async || {
             let pod = objects::pod("probe", &objects::template(&[]));
             match ns.create(&pod).await {
                 Ok(_) => {
@@ -141,6 +149,39 @@ async fn what_never_can_begin_is_not_waited_for() -> anyhow::Result<()> {
             pod.is_none_or(|pod| pod.metadata.deletion_timestamp.is_some())
         })
         .await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn why_a_shared_secret_is_not_delivered_is_told() -> anyhow::Result<()> {
+    with_scene(async |scene| {
+        scene.share("password", &[KEY]).await?;
+        let bob = scene.bobs.stranger("bob")?;
+        let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"secrets": "0"}}});
+        scene.bobs.create(&quota).await?;
+        eventually("the quota counts", async || match scene.bobs.secret_of("probe", &[]).await {
+            Ok(()) => {
+                let secrets = scene.bobs.api::<Secret>();
+                secrets.delete("probe", &DeleteParams::default()).await.map_err(|error| error.to_string())?;
+                Err("a Secret was created".to_owned())
+            }
+            Err(_) => Ok(()),
+        })
+        .await?;
+        let env = format!("A={}", scene.reference(KEY));
+        eventually("it is allowed", async || {
+            let tried = bob.run(&["run", "--dry-run=server", "-e", &env, "busybox:1.35"], "").await;
+            let tried = tried.map_err(|error| error.to_string())?;
+            if tried.status.success() { Ok(()) } else { Err(tried.stderr) }
+        })
+        .await?;
+        let run = start(&bob, &["-e", &env, "busybox:1.35"])?;
+        run.tells("waiting for a shared secret").await?;
+        run.tells(&format!(": {} cannot be copied to namespace {}", scene.reference(KEY), scene.bobs.name)).await?;
+        run.signal("TERM")?;
+        assert_eq!(run.end().await?.status.code(), Some(130));
         Ok(())
     })
     .await
