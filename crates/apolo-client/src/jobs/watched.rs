@@ -54,9 +54,9 @@ fn change<K>(event: watcher::Result<Event<K>>, listed: &mut Vec<K>) -> Option<Re
 
 fn why(error: watcher::Error) -> Option<Why> {
     match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Some(Why::of(&error)),
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => Some(Why::of(&error)),
+        // A stream that breaks is begun again at once: if that fails, it is told.
+        watcher::Error::WatchFailed(_) => None,
         watcher::Error::WatchError(status) if status.code == GONE => None,
         watcher::Error::WatchError(status) => Some(Why::of(&kube::Error::Api(status))),
         watcher::Error::NoResourceVersion => None,

@@ -93,7 +93,9 @@ impl Followed<'_> {
         if !self.moves() || state.is_trouble() {
             self.context.output.note(&told);
         }
-        self.waits = (*state != State::Running).then_some(told);
+        // Why it is so stands in the line above, in full.
+        let waits = told.split(": ").next().unwrap_or_default().to_owned();
+        self.waits = (*state != State::Running).then_some(waits);
         self.context.output.still();
         self.show();
     }
