@@ -3,7 +3,7 @@
 use apolo_tests::{eventually::reached, namespace::with_namespace};
 use k8s_openapi::api::batch::v1::Job;
 
-use super::kubelet::start;
+use super::kubelet::{pod_of, start};
 
 /// What is typed for Ctrl-C.
 const INTERRUPT: &str = "\u{3}";
@@ -35,6 +35,21 @@ async fn at_a_terminal_it_is_asked_what_is_to_become_of_the_job() -> anyhow::Res
                 reached(ns.api::<Job>(), name, "it is deleted", |job| job.is_none()).await?;
             }
         }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn who_wants_only_errors_is_told_nothing_else() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let alice = ns.with_kubeconfig("alice").await?;
+        let run = start(&alice, &["--quiet", "--name", "quiet", "busybox:1.35"])?;
+        pod_of(&ns, "quiet").await?;
+        run.signal("TERM")?;
+        let ended = run.end().await?;
+        assert_eq!((ended.status.code(), ended.stderr.as_str()), (Some(130), ""));
+        reached(ns.api::<Job>(), "quiet", "it is deleted", |job| job.is_none()).await?;
         Ok(())
     })
     .await

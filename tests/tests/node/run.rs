@@ -1,6 +1,7 @@
 //! `apolo run` as people use it: what its container prints, how it ends, and what is told meanwhile.
 
 use apolo_tests::{
+    command,
     delivered::{KEY, Scene, with_scene},
     eventually::{eventually, reached},
     namespace::{Namespace, with_namespace},
@@ -168,6 +169,21 @@ async fn a_job_is_removed_or_left_as_is_wanted() -> anyhow::Result<()> {
         reached(ns.api::<Job>(), &name, "the Job is done", is_complete).await?;
         let what_to_type = format!("kubectl logs -f job/{name} -n {}", ns.name);
         assert!(detached.stderr.contains(&what_to_type), "{}", detached.stderr);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn where_nobody_reads_it_any_more_it_is_stopped() -> anyhow::Result<()> {
+    with_alice(async |ns, alice| {
+        let home = tempfile::tempdir()?;
+        let forever = "while true; do echo x; usleep 10000; done";
+        let line = format!("apolo run -n {} --name piped {BUSYBOX} -- sh -c '{forever}' | head -n 1", ns.name);
+        let finished = command::run(alice.shell(&line, home.path())?, "").await?;
+        assert_eq!(finished.stdout, "x\n", "{}", finished.stderr);
+        assert!(!finished.stderr.contains("error:"), "{}", finished.stderr);
+        reached(ns.api::<Job>(), "piped", "the Job is gone", |job| job.is_none()).await?;
         Ok(())
     })
     .await
