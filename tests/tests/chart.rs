@@ -67,6 +67,36 @@ async fn the_definitions_and_all_grants_stay_when_the_release_goes_unless_told_o
     Ok(())
 }
 
+/// Both know their Roles, copies and catalogs by the same labels, whatever they watch.
+#[tokio::test]
+async fn a_second_release_is_refused_while_the_first_is_there() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    let set = format!("{OUTSIDE},webhook.url=https://127.0.0.1:10250,crds.enabled=false");
+    let install = async |release: &str, namespace: &str, more: &[&str]| {
+        let arguments = ["install", release, CHART, "--namespace", namespace, "--create-namespace", "--set", &set];
+        command::run(cluster.helm([&arguments, more].concat()), "").await
+    };
+    let first = install("first", "one", &["--set", "watchNamespaces={alice}"]).await?;
+    ensure!(first.status.success(), "{}", first.stderr);
+    for (release, namespace) in [("second", "two"), ("second", "one"), ("first", "two")] {
+        let second = install(release, namespace, &["--set", "watchNamespaces={bob}"]).await?;
+        let says = "the cluster has a release already, first in namespace one, and two would take away each other's Roles and copies, \
+                    whatever they watch; upgrade that one, or uninstall it before";
+        ensure!(!second.status.success() && second.stderr.contains(says), "{release}: {}", second.stderr);
+    }
+    // The first is changed as ever, also by who does not know whether it is there.
+    for more in [&[][..], &["--install"]] {
+        let upgrade = ["upgrade", "first", CHART, "--namespace", "one", "--set", &set];
+        let upgraded = command::run(cluster.helm([&upgrade, more].concat()), "").await?;
+        ensure!(upgraded.status.success(), "{more:?}: {}", upgraded.stderr);
+    }
+    let gone = command::run(cluster.helm(["uninstall", "first", "--namespace", "one", "--no-hooks"]), "").await?;
+    ensure!(gone.status.success(), "{}", gone.stderr);
+    let second = install("second", "two", &[]).await?;
+    ensure!(second.status.success(), "{}", second.stderr);
+    Ok(())
+}
+
 /// A hook of the release, as the API server has it.
 async fn hook(cluster: &Cluster) -> anyhow::Result<Value> {
     let hooks = ["get", "mutatingwebhookconfiguration", RELEASE, "--output=jsonpath={.webhooks[0]}"];
@@ -106,7 +136,7 @@ async fn whom_the_api_server_trusts_stays_when_the_release_is_upgraded() -> anyh
     Ok(())
 }
 
-/// The same of who installs without helm.
+/// The same of who installs without helm, and goes over to server-side apply: what he says is what is stored, so he conflicts with nobody.
 #[tokio::test]
 async fn whom_the_api_server_trusts_stays_when_the_manifest_is_applied_again() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
@@ -117,7 +147,7 @@ async fn whom_the_api_server_trusts_stays_when_the_manifest_is_applied_again() -
         anyhow::Ok(())
     };
     let trust = json!([{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": "Q0E="}]).to_string();
-    for how in [&[][..], &["--server-side", "--force-conflicts"]] {
+    for how in [&[][..], &["--server-side"]] {
         apply(how).await?;
         let authority = STANDARD.encode(&cluster.authority().pair().certificate);
         let trust = trust.replace("Q0E=", &authority);

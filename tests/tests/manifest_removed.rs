@@ -1,18 +1,18 @@
 //! `manifests/uninstall`, against what `manifests/install.yaml` has installed, on a control plane of its own. No Pod runs on that, so the
 //! test says how the Pod of the Job ends; what it does when it runs is tested where Pods run.
 
-use std::process::Command;
+use std::{process::Command, time::Instant};
 
 use anyhow::{Context, ensure};
 use apolo_tests::{
     cluster::Cluster,
     command::{self, Finished},
-    eventually::eventually,
+    eventually::{DEADLINE, eventually},
     generated::root,
     grants::grant,
     webhook::RELEASE,
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams},
@@ -54,6 +54,12 @@ async fn uninstall(cluster: &Cluster, arguments: &[&str], phase: Option<&str>) -
         })
         .await?;
         let ended = Patch::Merge(json!({"status": {"phase": phase}}));
+        if phase == "Failed" {
+            // It is not to be tried six times more.
+            let once = Patch::Merge(json!({"spec": {"backoffLimit": 0}}));
+            let jobs: Api<Job> = Api::namespaced(cluster.admin().await?, RELEASE);
+            jobs.patch("apolo-secrets-uninstall", &PatchParams::default(), &once).await?;
+        }
         pods.patch_status(&pod.name_any(), &PatchParams::default(), &ended).await?;
         Ok(())
     };
@@ -78,6 +84,19 @@ async fn the_script_takes_away_what_the_manifest_has_installed() -> anyhow::Resu
     let made =
         command::run(cluster.kubectl(["create", "--filename=-"]), grant("kept", &Map::new()).to_string()).await?;
     ensure!(made.status.success(), "{}", made.stderr);
+
+    // It waits no longer than the Job does, whose own deadline is five minutes.
+    let all = ours(&cluster).await?;
+    let began = Instant::now();
+    let failed = uninstall(&cluster, &[], Some("Failed")).await?;
+    ensure!(failed.status.code() == Some(1) && began.elapsed() < DEADLINE, "{}{}", failed.stdout, failed.stderr);
+    for says in [
+        "the Job has not ended well: Job has reached the specified backoff limit.",
+        "But for what the Job has done, all is there still",
+    ] {
+        ensure!(failed.stderr.contains(says), "{says}: {}", failed.stderr);
+    }
+    assert_eq!(ours(&cluster).await?, all);
 
     let finished = uninstall(&cluster, &[], Some("Succeeded")).await?;
     ensure!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);

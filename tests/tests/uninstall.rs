@@ -36,6 +36,7 @@ fn rights() -> Value {
     let policies = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
     let certificates = ["apolo-secrets-webhook-ca", "apolo-secrets-webhook-tls"];
     let everywhere = json!([
+        rule(admission, &hooks[..1], &[], &["list"]),
         rule(admission, &hooks, &[RELEASE], &["delete"]),
         rule(admission, &policies, &[], &["list", "delete"]),
         rule("", &["pods"], &[], &["list", "patch"]),
@@ -231,4 +232,46 @@ async fn an_uninstall_beside_a_controller_that_does_not_leave_gives_up_in_time_a
     ensure!(said.contains(&why), "{said}");
     ensure!(finished.stdout.lines().next() == Some("webhook configurations: 2 deleted"), "{}", finished.stdout);
     Ok(())
+}
+
+/// Nothing tells which of two has made a Role, a copy or a catalog.
+#[tokio::test]
+async fn an_uninstall_beside_another_release_leaves_it_what_was_made_in_other_namespaces() -> anyhow::Result<()> {
+    let site = Site::start().await?;
+    let controller = site.controller("90d").await?;
+    site.is_ready().await?;
+    apply(&site.cluster, "apply", &rights().to_string()).await?;
+    apply(&site.cluster, "apply", &deployment().to_string()).await?;
+    let other = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "other", "labels": {"app.kubernetes.io/name": RELEASE, "app.kubernetes.io/instance": "other"}},
+    });
+    apply(&site.cluster, "apply", &other.to_string()).await?;
+    let control_plane = site.cluster.clone();
+    control_plane
+        .with_namespace(async |alice| {
+            alice.secret_of(KEY, &[(KEY, "s3cret")]).await?;
+            alice.share("to-bob", &json!({"namespaces": ["bob"]})).await?;
+            alice.stands("to-bob", "Granted").await?;
+            alice.catalog_owns(&[KEY]).await?;
+            let made = async || {
+                let made = ["--namespace", &alice.name, "get", "roles,rolebindings,secretcatalogs", "--output=name"];
+                Ok::<_, std::io::Error>(command::run(site.cluster.kubectl(made), "").await?.stdout)
+            };
+            let before = made().await?;
+            ensure!(before.lines().count() == 3, "{before}");
+            let (finished, stopped) =
+                tokio::join!(uninstall(&site.cluster, &[]), play_kubelet(&site.cluster, controller));
+            stopped?;
+            let finished = finished?;
+            ensure!(finished.status.success(), "{}{}", finished.stdout, finished.stderr);
+            let told: Vec<&str> = finished.stdout.lines().collect();
+            let left = "what was made in other namespaces is left to the release other, which is there";
+            for line in ["webhook configurations: 2 deleted", left, "Secrets of certificates: 2 deleted"] {
+                ensure!(told.contains(&line), "{line}: {told:?}");
+            }
+            assert_eq!(made().await?, before);
+            Ok(())
+        })
+        .await
 }

@@ -1,5 +1,6 @@
 {{/*
-What is wrong with the values and no schema can say, or not in words: each with its name, and the mend. All at once.
+What is wrong with the values, or with where they are to be installed, and no schema can say, or not in words: each with its name, and
+the mend. All at once.
 */}}
 {{- define "apolo-secrets.mistakes" -}}
 {{- $values := .Values -}}
@@ -10,16 +11,32 @@ What is wrong with the values and no schema can say, or not in words: each with 
 {{- if eq .Release.Namespace "kube-system" -}}
   {{- $mistakes = append $mistakes "the release is to be in namespace kube-system, of which the hooks see nothing; give it one of its own: --namespace apolo-secrets --create-namespace" -}}
 {{- end -}}
+{{- if .Release.IsInstall -}}
+  {{- with include "apolo-secrets.others" . -}}
+    {{- $mistakes = append $mistakes . -}}
+  {{- end -}}
+{{- end -}}
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" $values.clusterName) -}}
   {{- $mistakes = append $mistakes (printf "clusterName: %q cannot stand in secret://NAME/OWNER/KEY; take 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit" $values.clusterName) -}}
 {{- end -}}
 {{- with $values.webhook.url -}}
-  {{- if not (regexMatch "^https://[^/?#@]+(/[^?#]*[^/?#])?$" .) -}}
+  {{- if not (regexMatch (include "apolo-secrets.url" $) .) -}}
     {{- $mistakes = append $mistakes (printf "webhook.url: %q is not where an API server can ask; write https://HOST:PORT, without a final \"/\", or leave it out for a webhook in the cluster" .) -}}
+  {{- else -}}
+    {{- $port := (urlParse .).host | regexFind ":[0-9]+$" | trimPrefix ":" -}}
+    {{- if and $port (or (lt (int64 $port) 1) (gt (int64 $port) 65535)) -}}
+      {{- $mistakes = append $mistakes (printf "webhook.url: there is no port %s; take one of 1 to 65535" $port) -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- $certificates := $values.certificates -}}
 {{- $network := $values.networkPolicy -}}
+{{- $metricsFrom := list -}}
+{{- range $network.metricsFrom -}}
+  {{- with .ipBlock -}}
+    {{- $metricsFrom = concat (append $metricsFrom .cidr) (get . "except" | default list) -}}
+  {{- end -}}
+{{- end -}}
 {{- $name := "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" -}}
 {{- $forms := list
   (list "image.repository" (list $values.image.repository) "^[a-z0-9][a-z0-9._/:-]*[a-z0-9]$" "is no repository of images; write it without tag and digest, such as ghcr.io/neuro-inc/apolo-secrets")
@@ -29,7 +46,8 @@ What is wrong with the values and no schema can say, or not in words: each with 
   (list "certificates.provided.secretName" (list $certificates.provided.secretName | compact) $name "cannot be the name of a Secret; name one of the release's namespace")
   (list "priorityClassName" (list $values.priorityClassName | compact) $name "cannot be the name of a PriorityClass; name one that is there, or leave it empty")
   (list "flowSchema.priorityLevel" (list $values.flowSchema.priorityLevel) $name "cannot be the name of a PriorityLevelConfiguration; name one that is there, such as workload-high")
-  (list "networkPolicy.apiServerAddresses" $network.apiServerAddresses "^[0-9a-fA-F:.]+/[0-9]{1,3}$" "is no CIDR; write it as 10.0.0.0/28")
+  (list "networkPolicy.apiServerAddresses" $network.apiServerAddresses (include "apolo-secrets.cidr" .) "is no CIDR; write it as 10.0.0.0/28")
+  (list "networkPolicy.metricsFrom" $metricsFrom (include "apolo-secrets.cidr" .) "is no CIDR; write it as 10.0.0.0/28")
   (list "podMonitor.interval" (list $values.podMonitor.interval) "^[0-9]+(ms|s|m|h)$" "is no duration; write it as 30s")
 -}}
 {{- range $forms -}}

@@ -20,5 +20,7 @@ namespaceSelector:
     - key: kubernetes.io/metadata.name
       operator: In
       values: {{ toJson . }}
+{{- else -}}
+namespaceSelector: {}
 {{- end -}}
 {{- end -}}

@@ -29,6 +29,15 @@ object.spec.?{{ . }}.orValue([]).exists(c,
 {{ . }}.?annotations.orValue({}).exists(k, k.startsWith('secrets.apolo.us/'))
 {{- end -}}
 
+{{/*
+What Kubernetes takes as said of what a policy matches, said: all of that is owned as one, so whoever applied it without would conflict
+with whoever applies it after him, server-side. The same of a rule's scope.
+*/}}
+{{- define "apolo-secrets.policy.defaults" -}}
+matchPolicy: Equivalent
+objectSelector: {}
+{{- end -}}
+
 {{/* A policy's binding, that denies. */}}
 {{- define "apolo-secrets.denies" -}}
 apiVersion: admissionregistration.k8s.io/v1

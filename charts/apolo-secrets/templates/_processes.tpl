@@ -123,6 +123,8 @@ readinessProbe:
           items:
             - path: namespace
               fieldRef:
+                # Said, for the list is owned as one: whoever applied it without would conflict with whoever applies it after him.
+                apiVersion: v1
                 fieldPath: metadata.namespace
 {{- if and .root.Values.workloads (ne .component "uninstall") }}
 - name: workloads

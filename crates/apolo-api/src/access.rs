@@ -49,6 +49,17 @@ impl Access {
         Self::VARIANTS.iter().copied().find(|access| access.to_string() == text).ok_or(NoAccess)
     }
 
+    /// The same as the command apolo has it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Use => "use",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Manage => "manage",
+        }
+    }
+
     /// The verbs of RBAC on the Secret itself.
     #[must_use]
     pub fn verbs(self) -> &'static [&'static str] {
@@ -76,5 +87,6 @@ mod tests {
         assert_eq!(Access::default(), Access::Read);
         assert!(Access::VARIANTS.iter().all(|access| Access::parse(&access.to_string()) == Ok(*access)));
         assert_eq!(Access::parse("read"), Err(NoAccess));
+        assert!(Access::VARIANTS.iter().all(|access| access.word() == access.to_string().to_lowercase()));
     }
 }

@@ -7,7 +7,7 @@ use clap_complete::CompleteEnv;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::called::Called;
-use crate::commands::{check, completion, inject, man, run, secret, version};
+use crate::commands::{acl, check, completion, inject, man, run, secret, share, version, whoami};
 use crate::complete::plugin;
 use crate::context::{Context, Global};
 use crate::exit::{Failure, INTERRUPTED};
@@ -29,8 +29,11 @@ pub(crate) struct Cli {
 enum Command {
     Secret(secret::SecretArgs),
     Run(Box<run::RunArgs>),
+    Acl(acl::AclArgs),
+    Share(share::ShareArgs),
     Inject(inject::InjectArgs),
     Check(check::CheckArgs),
+    Whoami(whoami::WhoamiArgs),
     Completion(completion::CompletionArgs),
     #[command(hide = true)]
     Man(man::ManArgs),
@@ -66,7 +69,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Secret(args) => online(secret::run(args, &mut context)),
         Command::Run(args) => on_a_runtime(run::run(&args, &mut context)),
         Command::Check(args) => online(check::run(&args, &mut context)),
+        Command::Acl(args) => online(acl::run(args, &mut context)),
+        Command::Share(args) => online(acl::grant::run(&args.granting, &mut context)),
         Command::Inject(args) => inject::run(&args, &mut context),
+        Command::Whoami(args) => online(whoami::run(&args, &mut context)),
         Command::Completion(args) => completion::run(&args, &mut context.output),
         Command::Man(args) => man::run(&args),
         Command::Version => version::run(&mut context.output),

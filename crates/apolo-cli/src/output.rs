@@ -105,6 +105,14 @@ impl Output {
         }
     }
 
+    /// Tells that there is nothing, and what may be done about it; not where only errors are wanted.
+    pub(crate) fn nothing(&mut self, text: &str, hint: &str) {
+        if !self.quiet {
+            self.note(text);
+            self.hint(hint);
+        }
+    }
+
     /// Warns of something that is not wrong here, but may be elsewhere.
     pub(crate) fn warning(&mut self, text: &str) {
         if !self.quiet {

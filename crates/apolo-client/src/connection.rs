@@ -75,6 +75,9 @@ pub enum ConnectionError {
     /// None is chosen.
     #[error("the kubeconfig has no current context")]
     NoCurrentContext,
+    /// It is no YAML, or not of a kubeconfig; its text may hold a token, and is not told.
+    #[error("the kubeconfig cannot be read{}: it is no YAML, or not that of a kubeconfig", .0.as_ref().map(|at| format!(" at {at}")).unwrap_or_default())]
+    Text(Option<String>),
     /// The kubeconfig is not as it should be.
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(Box<KubeconfigError>),
@@ -166,7 +169,13 @@ impl ConnectionError {
     fn of_kubeconfig(error: KubeconfigError, settings: &Settings) -> Self {
         match error {
             KubeconfigError::ReadConfig(source, path) => Self::Read { path, source },
+            KubeconfigError::Parse(error) => {
+                Self::Text(error.location().map(|at| format!("line {}, column {}", at.line(), at.column())))
+            }
             KubeconfigError::CurrentContextNotSet => Self::NoCurrentContext,
+            KubeconfigError::LoadContext(name) if name.is_empty() && settings.context.is_none() => {
+                Self::NoCurrentContext
+            }
             KubeconfigError::LoadContext(name) => Self::NoContext(settings.context.clone().unwrap_or(name)),
             error => Self::Kubeconfig(Box::new(error)),
         }
@@ -181,14 +190,14 @@ impl ConnectionError {
     }
 }
 
-/// Why a login failed, without what a plugin printed for kubectl alone.
+/// Why a login failed, without what a plugin printed for kubectl alone, and without its arguments, which may be as secret.
 pub(crate) fn login(error: &AuthError) -> String {
     match error {
-        AuthError::AuthExecRun { cmd, out } => {
+        AuthError::AuthExecRun { out, .. } => {
             let told = String::from_utf8_lossy(&out.stderr);
             let told = told.trim();
             let between = if told.is_empty() { "" } else { ": " };
-            format!("{cmd} ended with {}{between}{told}", out.status)
+            format!("the program that the kubeconfig names ended with {}{between}{told}", out.status)
         }
         AuthError::AuthExecStart(error) => format!("the program that the kubeconfig names cannot be run: {error}"),
         AuthError::AuthExecParse(_) => "what the program printed is no ExecCredential".to_owned(),
@@ -215,6 +224,7 @@ impl Explained for ConnectionError {
             Self::Login(_) => {
                 "log in again as you do for kubectl; kubectl auth whoami tells whether it worked".to_owned()
             }
+            Self::Text(_) => "kubectl config view tells whether kubectl can read it".to_owned(),
             Self::Read { .. } | Self::Kubeconfig(_) | Self::Client(_) => return None,
         })
     }

@@ -107,9 +107,15 @@ impl Why {
         }
     }
 
-    /// Whether RBAC refuses it; a quota, or what others have installed, does so in other words.
+    /// Whether RBAC refuses it; a quota, or what others have installed, does so in other words. That somebody may not act as
+    /// another is no matter of what he asks for.
     pub(crate) fn is_of_rbac(&self) -> bool {
-        matches!(self, Self::NotAllowed(message) if message.contains("is forbidden: User ") && message.contains(" cannot "))
+        let is = |message: &String| {
+            message.contains("is forbidden: User ")
+                && message.contains(" cannot ")
+                && !message.contains(" cannot impersonate")
+        };
+        matches!(self, Self::NotAllowed(message) if is(message))
     }
 
     /// What somebody else says.
@@ -132,8 +138,8 @@ impl Why {
         let details = status.details.as_ref();
         match (status.code, status.reason.as_str()) {
             (401, _) => Self::Unknown,
-            (403, _) if is_leaving(status) => Self::Leaving,
             (403, _) if status.message.contains(NOBODY) => Self::Unknown,
+            (403, _) if is_leaving(status) => Self::Leaving,
             (403, _) if is_of_a_hook(&status.message) => Self::Refused(message()),
             (403, _) => Self::NotAllowed(message()),
             (404, _) if details.is_none_or(|details| details.name.is_empty()) => Self::NoSuchKind,
@@ -170,17 +176,22 @@ const NOBODY: &str = "User \"system:anonymous\"";
 
 /// What stands before the words of a hook.
 const HOOK: &str = "admission webhook \"";
-/// And between its name and them.
+/// And before those of a policy.
+const POLICY: &str = "ValidatingAdmissionPolicy";
+/// And between the name of a hook and them.
 const DENIED: &str = "denied the request: ";
+/// And between that of a policy and them.
+const POLICY_DENIED: &str = "denied request: ";
 
 fn is_of_a_hook(message: &str) -> bool {
-    message.contains(HOOK) || message.contains("ValidatingAdmissionPolicy")
+    message.contains(HOOK) || message.contains(POLICY)
 }
 
-/// What the API server says, without what it says of the hook whose words it passes on.
+/// What the API server says, without what it says of the hook or policy whose words it passes on.
 pub(crate) fn told(message: &str) -> String {
-    let words = message.split_once(HOOK).and_then(|(_, rest)| rest.split_once(DENIED)).map(|(_, words)| words);
-    words.unwrap_or(message).trim().to_owned()
+    let words = |(begin, end)| message.split_once(begin).and_then(|(_, rest): (_, &str)| rest.split_once(end));
+    let words = [(HOOK, DENIED), (POLICY, POLICY_DENIED)].into_iter().find_map(words);
+    words.map_or(message, |(_, words)| words).trim().to_owned()
 }
 
 /// Whether a namespace takes nothing new because it is being deleted.
@@ -240,6 +251,11 @@ mod tests {
                 json!({"code": 403, "message": "admission webhook \"pods.secrets.apolo.us\" denied the request: bob may not"}),
                 Why::Refused("bob may not".into()),
             ),
+            (
+                json!({"code": 422, "message": "secretgrants \"a\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' \
+                    denied request: of this namespace nothing"}),
+                Why::Refused("of this namespace nothing".into()),
+            ),
             (json!({"code": 404, "details": {"name": "db", "kind": "secrets"}}), Why::NotThere),
             (json!({"code": 404, "message": "the server could not find the requested resource"}), Why::NoSuchKind),
             (json!({"code": 409, "reason": "AlreadyExists"}), Why::IsThere),
@@ -253,14 +269,29 @@ mod tests {
     }
 
     #[test]
+    fn what_rbac_refuses_is_told_apart() {
+        for (message, expected) in [
+            ("secrets is forbidden: User \"bob\" cannot create resource \"secrets\"", true),
+            ("secrets \"db\" is forbidden: exceeded quota: few", false),
+            ("users \"carol\" is forbidden: User \"bob\" cannot impersonate resource \"users\"", false),
+            ("secrets is forbidden: User \"bob\" cannot impersonate-on:user-info:list resource \"secrets\"", false),
+        ] {
+            assert_eq!(Why::NotAllowed(message.to_owned()).is_of_rbac(), expected, "{message}");
+        }
+    }
+
+    #[test]
     fn what_a_login_plugin_printed_is_not_told() {
         let out = std::process::Output {
             status: std::process::ExitStatus::default(),
             stdout: b"t0ken".to_vec(),
             stderr: b"expired\n".to_vec(),
         };
-        let error = kube::client::AuthError::AuthExecRun { cmd: "login".into(), out: Box::new(out) };
+        let error = kube::client::AuthError::AuthExecRun { cmd: "login t0ken".into(), out: Box::new(out) };
         let error = RequestError::new("listing secrets", &kube::Error::Auth(error));
-        assert_eq!(error.to_string(), "listing secrets: logging in: login ended with exit status: 0: expired");
+        assert_eq!(
+            error.to_string(),
+            "listing secrets: logging in: the program that the kubeconfig names ended with exit status: 0: expired"
+        );
     }
 }

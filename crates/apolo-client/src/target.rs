@@ -96,6 +96,12 @@ impl Target {
         self.owner != KUBE_SYSTEM
     }
 
+    /// How it is asked for in this cluster, from any namespace, as a whole.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        format!("secret:/{}/{}", self.owner, self.key)
+    }
+
     /// How it is asked for in full.
     #[must_use]
     pub fn uri(&self, cluster: &str) -> String {

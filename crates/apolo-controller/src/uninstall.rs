@@ -55,14 +55,25 @@ pub async fn run(args: UninstallArgs, out: &mut impl Write) -> anyhow::Result<()
     done(out, "webhook configurations", "deleted", end, async || ours.hooks().await).await?;
     done(out, "controllers", "left", end, async || ours.controller().await).await?;
     done(out, "policies and their bindings", "deleted", end, async || ours.policies().await).await?;
+    match tried("other releases", end, async || Ok(Ok(ours.others().await?))).await? {
+        None => elsewhere(&ours, out, end).await?,
+        Some(other) => {
+            writeln!(out, "what was made in other namespaces is left to the release {other}, which is there")?;
+        }
+    }
+    done(out, "Secrets of certificates", "deleted", end, async || ours.certificates().await).await?;
+    done(out, "leases", "deleted", end, async || ours.lease().await).await?;
+    writeln!(out, "grants stay, with their definitions, and act again when it is installed again")?;
+    Ok(())
+}
+
+/// What was made in the namespaces of others, of which nothing tells by which release.
+async fn elsewhere(ours: &Ours, out: &mut impl Write, end: Instant) -> anyhow::Result<()> {
     done(out, "gates of waiting Pods", "lifted", end, async || ours.gates().await).await?;
     done(out, "copies of shared secrets", "deleted", end, async || ours.copies().await).await?;
     done(out, "RoleBindings of grants", "deleted", end, async || ours.bindings().await).await?;
     done(out, "Roles of grants", "deleted", end, async || ours.roles().await).await?;
     done(out, "catalogs", "deleted", end, async || ours.catalogs().await).await?;
-    done(out, "Secrets of certificates", "deleted", end, async || ours.certificates().await).await?;
-    done(out, "leases", "deleted", end, async || ours.lease().await).await?;
-    writeln!(out, "grants stay, with their definitions, and act again when it is installed again")?;
     Ok(())
 }
 
@@ -74,24 +85,34 @@ async fn done(
     end: Instant,
     step: impl AsyncFn() -> Result<Progress, StepError>,
 ) -> anyhow::Result<()> {
-    let (mut count, mut seen) = (0, String::from("no answer"));
+    let mut count = 0;
+    tried(what, end, async || {
+        let Progress { done, left } = step().await?;
+        count += done;
+        Ok(left.map_or(Ok(()), Err))
+    })
+    .await?;
+    writeln!(out, "{what}: {count} {verb}")?;
+    Ok(())
+}
+
+/// Tries until there is an answer, in words what there is instead, for as long as all may take.
+async fn tried<T>(
+    what: &'static str,
+    end: Instant,
+    mut attempt: impl AsyncFnMut() -> Result<Result<T, String>, StepError>,
+) -> anyhow::Result<T> {
+    let mut seen = String::from("no answer");
     loop {
         let rest = end.saturating_duration_since(Instant::now());
-        match timeout(rest, step()).await {
-            Ok(Ok(Progress { done, left })) => {
-                count += done;
-                match left {
-                    None => break,
-                    Some(left) => seen = left,
-                }
-            }
+        match timeout(rest, attempt()).await {
+            Ok(Ok(Ok(answer))) => return Ok(answer),
+            Ok(Ok(Err(left))) => seen = left,
             Ok(Err(error)) => seen = chain(&error),
             Err(_) => anyhow::bail!("{what}: not done in time: {seen}"),
         }
         sleep(PAUSE.min(end.saturating_duration_since(Instant::now()))).await;
     }
-    writeln!(out, "{what}: {count} {verb}")?;
-    Ok(())
 }
 
 /// What a try of a step came to.

@@ -65,12 +65,7 @@ impl<'a> Key<'a> {
     /// and 16 hex digits of its SHA-256.
     #[must_use]
     pub fn object_name(self) -> Cow<'a, str> {
-        if is_dns_subdomain(self.0) && !ends_in_suffix(self.0) {
-            return Cow::Borrowed(self.0);
-        }
-        let stem = stem(self.0);
-        let digest = hex_digest(self.0.as_bytes(), SUFFIX);
-        Cow::Owned(if stem.is_empty() { format!("key-{digest}") } else { format!("{stem}-{digest}") })
+        object_name(self.0)
     }
 }
 
@@ -78,6 +73,18 @@ impl fmt::Display for Key<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.0)
     }
+}
+
+/// The name of an object that is made for a text: the text itself where it can be one, else its letters in lower case and 16 hex
+/// digits of its SHA-256. Two texts have two names.
+#[must_use]
+pub fn object_name(text: &str) -> Cow<'_, str> {
+    if is_dns_subdomain(text) && !ends_in_suffix(text) {
+        return Cow::Borrowed(text);
+    }
+    let stem = stem(text);
+    let digest = hex_digest(text.as_bytes(), SUFFIX);
+    Cow::Owned(if stem.is_empty() { format!("key-{digest}") } else { format!("{stem}-{digest}") })
 }
 
 /// Whether Kubernetes takes a text as a key of a Secret's data: `[-._a-zA-Z0-9]{1,253}`, not `.`, not beginning with
@@ -193,7 +200,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_text_that_is_no_key_has_a_name_as_well() {
+        assert_eq!(object_name("aws-key-bob"), "aws-key-bob");
+        let text = "aws-key-group:ml-team";
+        assert_eq!(object_name(text), format!("aws-key-group-ml-team-{}", hex_digest(text.as_bytes(), 16)));
+        assert_eq!(object_name("zoë"), format!("zo-{}", hex_digest("zoë".as_bytes(), 16)));
+        assert_eq!(object_name(&"é".repeat(512)), format!("key-{}", hex_digest("é".repeat(512).as_bytes(), 16)));
+    }
+
     proptest! {
+        #[test]
+        fn the_name_of_a_text_is_valid_and_its_own(one in "\\PC{0,300}|[a-b._:/-]{1,4}", two in "\\PC{0,9}|[a-b._:/-]{1,4}") {
+            prop_assert!(is_dns_subdomain(&object_name(&one)), "{}", object_name(&one));
+            prop_assert_eq!(one == two, object_name(&one) == object_name(&two));
+        }
+
         #[test]
         fn object_names_are_valid_and_free_of_collisions(
             one in "[A-Za-z0-9_.-]{1,253}|[a-b._-]{1,4}",

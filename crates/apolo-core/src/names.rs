@@ -32,6 +32,9 @@ pub const ROLE_PREFIX: &str = "secretgrant:";
 /// The field manager of all that the controller writes.
 pub const FIELD_MANAGER: &str = "apolo-secrets";
 
+/// Label of a namespace in which whoever launches a Pod, or its account, needs a right on each Secret that it names: `true`.
+pub const ENFORCE: &str = "secrets.apolo.us/enforce";
+
 /// Label of a Pod that uses a secret of another owner.
 pub const SHARED: &str = "secrets.apolo.us/shared";
 /// Scheduling gate of a Pod that waits for the copy of a shared secret.

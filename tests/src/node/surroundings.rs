@@ -10,8 +10,14 @@ use std::{
 };
 
 use super::{ADDRESS, Error, run, write};
+use crate::cluster::guard::CONTROLLERS;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// The controllers of version 2 that kubelet asks for.
+///
+/// Source: `getSupportedUnifiedControllers` of Kubernetes.
+const NEEDED: [&str; 5] = ["cpu", "cpuset", "hugetlb", "memory", "pids"];
 
 /// Kubelet sets these to what it wants, for the whole machine.
 const PARAMETERS: [&str; 6] = [
@@ -68,26 +74,44 @@ async fn replace(parameter: &str) -> Result<(), Error> {
 pub(super) fn make_cgroup(folder: &Path) -> Result<String, Error> {
     let enclosure = folder.parent().unwrap_or(folder);
     let name = enclosure.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    for hierarchy in hierarchies()? {
+    for hierarchy in hierarchies(enclosure)? {
         let path = hierarchy.join(&name);
         fs::create_dir_all(&path).map_err(|source| Error::Write { path, source })?;
     }
     Ok(name)
 }
 
-/// One of version 2, or those of version 1.
-fn hierarchies() -> Result<Vec<PathBuf>, Error> {
+/// One of version 2, or those of version 1. What has to be turned on for the whole machine is written into the folder of the enclosure,
+/// for its guard to turn it off again.
+fn hierarchies(enclosure: &Path) -> Result<Vec<PathBuf>, Error> {
     let root = Path::new(CGROUPS);
-    let controllers = root.join("cgroup.controllers");
-    if let Ok(controllers) = fs::read_to_string(&controllers) {
-        for controller in controllers.split_whitespace() {
-            // Where it is on already, or cannot be had, kubelet says what it lacks.
-            let _ = fs::write(root.join("cgroup.subtree_control"), format!("+{controller}"));
+    if root.join("cgroup.controllers").exists() {
+        let control = root.join("cgroup.subtree_control");
+        let on = fs::read_to_string(&control).map_err(|source| Error::Write { path: control.clone(), source })?;
+        let others = turned_on_by_others(enclosure);
+        let is_to_be_turned_off = |controller: &&&str| {
+            !on.split_whitespace().any(|it| it == **controller) || others.iter().any(|it| it == **controller)
+        };
+        let noted: String = NEEDED.iter().filter(is_to_be_turned_off).map(|it| format!("{it}\n")).collect();
+        write(&enclosure.join(CONTROLLERS), &noted)?;
+        for controller in NEEDED {
+            // Where it cannot be had, kubelet says what it lacks.
+            let _ = fs::write(&control, format!("+{controller}"));
         }
         return Ok(vec![root.into()]);
     }
     let entries = root.read_dir().map_err(|source| Error::Write { path: root.into(), source })?;
     Ok(entries.flatten().map(|entry| entry.path()).filter(|path| path.join("cgroup.procs").exists()).collect())
+}
+
+/// The controllers that the nodes beside this one have turned on: who ends last turns them off.
+fn turned_on_by_others(enclosure: &Path) -> Vec<String> {
+    let beside = enclosure.parent().and_then(|parent| parent.read_dir().ok());
+    let noted = beside.into_iter().flatten().flatten().map(|entry| entry.path().join(CONTROLLERS));
+    noted
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
 }
 
 fn make(name: &str) -> Result<PathBuf, Error> {

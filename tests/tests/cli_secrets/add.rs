@@ -1,6 +1,10 @@
 //! `apolo secret add`: from where a value comes, and what is told of it.
 
-use apolo_tests::{namespace::with_namespace, transcript::Transcript};
+use apolo_tests::{
+    cluster::Cluster,
+    namespace::{Namespace, with_namespace},
+    transcript::Transcript,
+};
 use k8s_openapi::api::core::v1::Secret;
 
 use super::state::entry;
@@ -12,29 +16,40 @@ pub(super) fn home() -> std::io::Result<tempfile::TempDir> {
     Ok(home)
 }
 
+/// What the users of Apolo type, and what it shows.
+async fn to_the_letter(ns: &Namespace) -> anyhow::Result<Transcript> {
+    let alice = ns.with_kubeconfig("alice").await?;
+    alice.settle().await?;
+    let home = home()?;
+    let mut seen = Transcript::new().naming(&ns.name, "alice");
+    for line in [
+        "apolo secret add secret-password p@ssw0rd123",
+        "apolo secret add aws-key @~/aws-credentials.txt",
+        "apolo secret ls",
+        "apolo secret get secret-password",
+        "apolo secret rm aws-key",
+        "apolo secret ls",
+    ] {
+        let finished = seen.shell(&alice, line, home.path()).await?;
+        assert!(finished.status.success(), "{line}: {}", finished.stderr);
+        if line.ends_with("credentials.txt") {
+            let kept = entry(ns, "aws-key", "aws-key").await?.unwrap_or_default();
+            assert_eq!(kept, std::fs::read(home.path().join("aws-credentials.txt"))?);
+        }
+    }
+    Ok(seen)
+}
+
+#[tokio::test]
+async fn nothing_of_ours_is_needed_in_the_cluster() -> anyhow::Result<()> {
+    let cluster = Cluster::start().await?;
+    cluster.with_namespace(async |ns| Ok(to_the_letter(&ns).await?.check("cli-secret.txt")?)).await
+}
+
 #[tokio::test]
 async fn the_commands_that_users_of_apolo_know_work_to_the_letter() -> anyhow::Result<()> {
     with_namespace(async |ns| {
-        let alice = ns.with_kubeconfig("alice").await?;
-        alice.settle().await?;
-        let home = home()?;
-        let mut seen = Transcript::new().naming(&ns.name, "alice");
-        for line in [
-            "apolo secret add secret-password p@ssw0rd123",
-            "apolo secret add aws-key @~/aws-credentials.txt",
-            "apolo secret ls",
-            "apolo secret get secret-password",
-            "apolo secret rm aws-key",
-            "apolo secret ls",
-        ] {
-            let finished = seen.shell(&alice, line, home.path()).await?;
-            assert!(finished.status.success(), "{line}: {}", finished.stderr);
-            if line.ends_with("credentials.txt") {
-                let kept = entry(&ns, "aws-key", "aws-key").await?.unwrap_or_default();
-                assert_eq!(kept, std::fs::read(home.path().join("aws-credentials.txt"))?);
-            }
-        }
-        seen.check("cli-secret.txt")?;
+        to_the_letter(&ns).await?.check("cli-secret.txt")?;
         let secret = ns.api::<Secret>().get("secret-password").await?;
         assert_eq!(secret.type_.as_deref(), Some("Opaque"));
         assert_eq!(secret.metadata.labels.unwrap_or_default()["secrets.apolo.us/managed"], "true");
@@ -133,6 +148,26 @@ async fn what_is_typed_is_never_shown_and_what_is_pasted_behind_it_reaches_no_sh
         assert!(seen.text.contains("longer than a terminal passes on"), "{}", seen.text);
         let seen = alice.at_terminal(&["secret", "add", "k", "--no-input"], &[]).await?;
         assert_eq!(seen.status.code(), Some(2), "{}", seen.text);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_is_pasted_behind_a_value_is_not_left_for_the_shell() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let alice = ns.with_kubeconfig("alice").await?;
+        alice.settle().await?;
+        let home = home()?;
+        // Reads what is left at the terminal, and does not wait for more.
+        let rest = "stty -icanon min 0 time 0; sed 's/^/left: /'; echo end";
+        for (typed, expected) in [("-----BEGIN\nrm -r planted\n-----END", "several lines"), ("planted\n", "created")] {
+            let line = format!("apolo secret add k; {rest}");
+            let command = alice.shell(&line, home.path())?;
+            let seen = apolo_tests::terminal::run(command, &[("not shown): ", typed)]).await?;
+            assert!(seen.text.contains(expected) && seen.text.ends_with("end\n"), "{}", seen.text);
+            assert!(!seen.text.contains("left: ") && !seen.text.contains("planted"), "{}", seen.text);
+        }
         Ok(())
     })
     .await

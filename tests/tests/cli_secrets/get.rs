@@ -7,7 +7,7 @@ use std::{
 };
 
 use apolo_tests::{command, namespace::with_namespace, terminal, transcript::Transcript};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::add::home;
 
@@ -119,6 +119,26 @@ async fn killed_while_it_writes_it_leaves_no_half_file_under_the_name() -> anyho
         assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
         assert!(finished.stderr.starts_with("error: writing new: File too large"), "{}", finished.stderr);
         assert_eq!(names(home.path())?, ["aws-credentials.txt", "old"]);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn given_up_while_it_waits_it_leaves_no_file() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let mut alice = ns.stranger("alice")?;
+        // Whoever connects waits for ever.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let mut kubeconfig: Value = serde_saphyr::from_str(&fs::read_to_string(&alice.kubeconfig)?)?;
+        kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", silent.local_addr()?));
+        let home = home()?;
+        alice.kubeconfig = home.path().join("kubeconfig");
+        fs::write(&alice.kubeconfig, kubeconfig.to_string())?;
+        let command = alice.shell("exec apolo secret get k -f file --verbose", home.path())?;
+        let seen = terminal::run(command, &[("GET /api/v1/namespaces/default/secrets/k", "\u{3}")]).await?;
+        assert_eq!(seen.status.code(), Some(130), "{}", seen.text);
+        assert_eq!(names(home.path())?, ["aws-credentials.txt", "kubeconfig"]);
         Ok(())
     })
     .await

@@ -1,6 +1,8 @@
 //! `apolo secret rm`: asked where somebody relies on it, and said who keeps access.
 
+use anyhow::Context;
 use apolo_tests::{
+    command,
     namespace::{Namespace, with_namespace},
     objects,
     transcript::Transcript,
@@ -90,6 +92,32 @@ async fn elsewhere_it_asks_nothing_and_says_who_keeps_access() -> anyhow::Result
         seen.run(&alice, &["secret", "rm", "aws-key", "-o", "yaml"], "").await?;
         seen.run(&alice, &["secret", "rm", "db", "-o", "wide"], "").await?;
         seen.check("cli-secret-rm.txt")?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_command_that_is_told_takes_the_access_away_whatever_the_controller_writes_meanwhile() -> anyhow::Result<()>
+{
+    with_namespace(async |ns| {
+        scene(&ns).await?;
+        let alice = ns.with_kubeconfig("alice").await?;
+        let home = tempfile::tempdir()?;
+        for round in 0..5 {
+            let removed = alice.run(&["secret", "rm", "aws-key"], "").await?;
+            let told = "bob keeps access to the next secret of this name: ";
+            let line = removed.stderr.lines().find_map(|line| line.strip_prefix(told)).context("no bob")?;
+            let revoked = command::run(alice.shell(line, home.path())?, "").await?;
+            assert!(revoked.status.success(), "round {round}: {line}: {}", revoked.stderr);
+            alice.run(&["secret", "add", "aws-key", "next"], "").await?;
+            let again = alice.run(&["secret", "rm", "aws-key"], "").await?;
+            assert!(!again.stderr.contains("bob") && again.stderr.contains("ml team"), "{}", again.stderr);
+            alice.run(&["secret", "add", "aws-key", "next"], "").await?;
+            let bob = json!({"secrets": ["aws-key"], "subjects": [{"kind": "User", "name": "bob"}]});
+            ns.share("aws-key-bob", &bob).await?;
+            ns.stands("aws-key-bob", "Granted").await?;
+        }
         Ok(())
     })
     .await

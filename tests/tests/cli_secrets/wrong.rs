@@ -116,7 +116,7 @@ async fn every_wrong_use_is_refused_in_words_and_leaves_nothing_half_done() -> a
             (&alice, vec!["add", "--from-env-file", "-"], b"planted\n".to_vec(), 1),
             (&alice, vec!["add", "k", "v", "--cluster-name", "Planted"], none(), 2),
             (&alice, vec!["add", "k", "v", "--as-group", "g"], none(), 2),
-            (&alice, vec!["add", "k", "v", "--as", "carol"], none(), 4),
+            (&admin, vec!["add", "aws-key", "planted", "--as", "carol"], none(), 4),
             (&alice, vec!["add", "k", "v", "--kubeconfig", "/no/such/file"], none(), 1),
             (&alice, vec!["add", "k", "v", "--context", "elsewhere"], none(), 2),
             (&alice, vec!["add", "k", "v", "--kubeconfig", &expired], none(), 4),

@@ -35,21 +35,28 @@ async fn with_password(body: impl AsyncFnOnce(&Namespace) -> anyhow::Result<()>)
 }
 
 #[tokio::test]
-async fn a_job_a_cron_job_and_a_deployment_read_file_directory_and_variable() -> anyhow::Result<()> {
+async fn every_kind_of_workload_reads_file_directory_and_variable() -> anyhow::Result<()> {
     with_password(async |ns| {
         let once = template(&ASKED, READ);
         ns.create(&objects::job("job", &once)).await?;
         ns.create(&objects::cron_job("cron", &once)).await?;
-        ns.create(&objects::deployment("deployment", &template(&ASKED, &format!("{READ}; sleep 600")))).await?;
+        let on = template(&ASKED, &format!("{READ}; sleep 600"));
+        let kinds = [objects::deployment, objects::replica_set, objects::stateful_set, objects::daemon_set];
+        let names = ["deployment", "replica-set", "stateful-set", "daemon-set"];
+        for (kind, name) in kinds.iter().zip(names) {
+            ns.create(&kind(name, &on)).await?;
+        }
         let name = async |app: &str| anyhow::Ok(ns.pod_of(app).await?.name_any());
         assert_eq!(ns.printed(&name("job").await?, "main").await?, HUNTER2);
-        let running = name("deployment").await?;
-        ns.runs(&running).await?;
-        eventually("the Deployment's Pod has printed all", async || match ns.log(&running, "main").await {
-            Ok(log) if log == HUNTER2 => Ok(()),
-            other => Err(format!("{other:?}")),
-        })
-        .await?;
+        for app in names {
+            let running = name(app).await?;
+            ns.runs(&running).await?;
+            eventually(&format!("the Pod of {app} has printed all"), async || match ns.log(&running, "main").await {
+                Ok(log) if log == HUNTER2 => Ok(()),
+                other => Err(format!("{other:?}")),
+            })
+            .await?;
+        }
         // At the next full minute.
         within(Duration::from_secs(90), "the CronJob has made a Job", async || {
             let jobs = ns.api::<Job>().list(&ListParams::default()).await.map_err(|error| error.to_string())?;

@@ -23,7 +23,7 @@ impl Table {
 
     /// Adds a row: a cell for each column.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| visible(&cell).into_owned()).collect());
+        self.rows.push(cells.into_iter().map(|cell| on_one_line(&cell)).collect());
     }
 
     /// All of it as text, with or without the headers.
@@ -48,10 +48,15 @@ impl Table {
     }
 }
 
+/// What would be read as another row or name is shown for what it is.
+fn on_one_line(text: &str) -> String {
+    visible(text).replace('\n', "\\u{a}")
+}
+
 /// Names, one a line.
 #[must_use]
 pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().map(|name| format!("{}\n", visible(name))).collect()
+    names.into_iter().map(|name| format!("{}\n", on_one_line(name))).collect()
 }
 
 /// The table of keys that users of Apolo know: an empty line, the header, a rule, and the keys.
@@ -76,8 +81,9 @@ mod tests {
         let mut table = Table::new(["KEY", "FOR"]);
         table.row(["日本".to_owned(), "bob".to_owned()]);
         table.row(["a\u{1b}".to_owned(), String::new()]);
-        assert_eq!(table.text(true), "KEY       FOR\n日本      bob\na\\u{1b}\n");
-        assert_eq!(table.text(false).lines().count(), 2);
+        table.row(["a\nb".to_owned(), String::new()]);
+        assert_eq!(table.text(true), "KEY       FOR\n日本      bob\na\\u{1b}\na\\u{a}b\n");
+        assert_eq!((table.text(false).lines().count(), names(["a\nb"]).as_str()), (3, "a\\u{a}b\n"));
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Explained for ListError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Request(error) if error.why.is_of_rbac() => {
-                Some("what is shared with a namespace of yours is in: apolo acl list".to_owned())
+                Some("-n NAME chooses another namespace; what is shared with that is in: apolo acl list".to_owned())
             }
             Self::Request(error) => error.hint(),
             Self::NoNamespace(_) => Some(OTHER_NAMESPACE.to_owned()),

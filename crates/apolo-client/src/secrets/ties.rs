@@ -11,7 +11,7 @@ use apolo_core::subject::Subject;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -51,9 +51,17 @@ pub async fn grants(connection: &Connection, namespace: &str) -> Result<Grants, 
     let now = Timestamp::now();
     let found = listed(&grants, |grant| is_in_force(&grant, now).then_some(grant)).await;
     match found.map_err(doing(|| format!("listing the grants of namespace {namespace}"))) {
-        Err(error) if error.why == Why::NoSuchKind => Ok(Grants::default()),
+        Err(error) if error.why == Why::NoSuchKind || is_unknown(connection).await => Ok(Grants::default()),
         found => found.map(Grants),
     }
+}
+
+/// Whether the cluster knows no grants. RBAC refuses first what is asked of a kind that is not there; discovery may be read by
+/// everybody who has logged in.
+async fn is_unknown(connection: &Connection) -> bool {
+    let version = SecretGrant::api_version(&());
+    let found = connection.client.list_api_group_resources(&version).await;
+    found.is_err_and(|error| Why::of(&error) == Why::NoSuchKind)
 }
 
 /// The Pods of a namespace that have not ended, and the Secrets that each names, in whatever field and container.

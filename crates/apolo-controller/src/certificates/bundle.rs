@@ -82,6 +82,13 @@ impl Bundle {
         self.hooks.iter().all(|(_, bundle)| Certificate::read_all(bundle).contains(authority))
     }
 
+    /// Whether another certificate is in each caBundle that an authority is in.
+    #[must_use]
+    pub fn has_beside(&self, authority: &Certificate, other: &Certificate) -> bool {
+        let all = self.hooks.iter().map(|(_, bundle)| Certificate::read_all(bundle));
+        all.filter(|certificates| certificates.contains(authority)).all(|certificates| certificates.contains(other))
+    }
+
     /// The certificates in all of them.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.certificates.iter()

@@ -81,6 +81,9 @@ pub const RENEWED: &str = "the one before comes to its end";
 /// The same.
 pub const FOLLOWS: &str = "the authority is a new one";
 
+/// Why one is made in the place of what somebody has deleted: its key is lost.
+pub const GONE: &str = "the one before is gone";
+
 /// What is to be done next.
 #[must_use]
 pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
@@ -88,15 +91,16 @@ pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
         Found::There(authority) if authority.certificate.is_valid(now) => authority,
         Found::There(_) => return anew(seen, terms, now, "the one before has ended"),
         Found::Unusable(why) => return anew(seen, terms, now, why),
-        Found::Missing => return anew(seen, terms, now, FIRST),
+        Found::Missing => return anew(seen, terms, now, if is_trusted(seen) { GONE } else { FIRST }),
     };
     let previous = previous(authority, seen, terms, now);
     let due = authority.certificate.to - terms.authority_rest();
     if due <= now && is_followed(authority, previous, seen, terms, now) {
         return Step::Authority { previous: Some(authority.certificate.clone()), why: RENEWED };
     }
-    let trusted: String =
-        [Some(&authority.certificate), previous].into_iter().flatten().map(Certificate::pem).collect();
+    let other = if previous.is_none() { other(authority, seen, terms, now) } else { None };
+    let trusted = [Some(&authority.certificate), previous, other];
+    let trusted: String = trusted.into_iter().flatten().map(Certificate::pem).collect();
     if let Some(bundle) = seen.bundles.iter().find(|bundle| !bundle.is(&trusted)) {
         return Step::Trust { which: bundle.which, bundle: trusted };
     }
@@ -104,6 +108,7 @@ pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
         return Step::Disown(bundle.which);
     }
     let end = previous.map(|previous| previous_end(authority, previous, seen, terms).min(previous.to));
+    let end = end.or_else(|| other.map(|_| now + terms.handed_over().saturating_sub(seen.heard.unwrap_or_default())));
     match serving(authority, previous, seen, terms, now) {
         Ok(until) => Step::Wait(
             [Some(until), Some(due.max(now + Duration::from_secs(1))), end]
@@ -114,7 +119,7 @@ pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
                 .min(now + LOOK),
         ),
         Err(why) => {
-            let is_first = previous.is_none() && seen.serving == Found::Missing;
+            let is_first = previous.is_none() && other.is_none() && seen.serving == Found::Missing;
             match terms.heard().checked_sub(seen.heard.unwrap_or_default()) {
                 Some(rest) if !is_first && !rest.is_zero() => Step::Wait(now + rest),
                 _ => Step::Serving { why },
@@ -123,10 +128,26 @@ pub fn next(seen: &Seen, terms: &Terms, now: SystemTime) -> Step {
     }
 }
 
+/// Whether the API server was told of an authority of ours.
+fn is_trusted(seen: &Seen) -> bool {
+    seen.bundles.iter().flat_map(Bundle::certificates).any(|certificate| certificate.is_ours(AUTHORITY))
+}
+
 /// The authority before this one, while what it has signed may be served.
 fn previous<'a>(authority: &'a Authority, seen: &Seen, terms: &Terms, now: SystemTime) -> Option<&'a Certificate> {
     let previous = authority.previous.as_ref().filter(|it| **it != authority.certificate && it.is_valid(now))?;
     (now < previous_end(authority, previous, seen, terms)).then_some(previous)
+}
+
+/// What somebody else has made and webhooks serve until each has ours: it is in caBundle when we begin, and for a while beside ours. Of
+/// several what was made last; it may be no authority, but what they serve. What is written into one caBundle later is none.
+fn other<'a>(authority: &Authority, seen: &'a Seen, terms: &Terms, now: SystemTime) -> Option<&'a Certificate> {
+    if seen.heard.is_some_and(|heard| heard >= terms.handed_over()) {
+        return None;
+    }
+    let ours = &authority.certificate;
+    let others = seen.bundles.iter().flat_map(Bundle::certificates).filter(|it| *it != ours && it.is_valid(now));
+    others.max_by_key(|it| it.from).filter(|other| seen.bundles.iter().all(|bundle| bundle.has_beside(ours, other)))
 }
 
 /// When the last certificate that it has signed has ended. Its key was there no more when the next authority was made.

@@ -15,6 +15,10 @@ const HEARD: Duration = Duration::from_secs(5);
 /// How long a webhook may take to load a new pair: kubelet looks for it about once a minute.
 const LOADED: Duration = Duration::from_secs(3 * 60);
 
+/// How long what somebody else has made is believed beside what we make when we begin to: by then each Pod of the webhook is another,
+/// which serves ours.
+const HANDED_OVER: Duration = Duration::from_secs(10 * 60);
+
 /// Who makes the webhook's certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
@@ -104,5 +108,11 @@ impl Terms {
     #[must_use]
     pub fn loaded(&self) -> Duration {
         LOADED.min(self.life / 3)
+    }
+
+    /// How long another's authority stays in caBundle beside ours after we have taken its place.
+    #[must_use]
+    pub fn handed_over(&self) -> Duration {
+        HANDED_OVER.min(self.life / 3)
     }
 }

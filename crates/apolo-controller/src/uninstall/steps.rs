@@ -110,6 +110,14 @@ impl Ours {
         Ok(count)
     }
 
+    /// Another release whose hooks are there, by its name. Both know what is theirs by the same labels.
+    pub(super) async fn others(&self) -> Result<Option<String>, StepError> {
+        let hooks = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
+        let labels = format!("app.kubernetes.io/name=apolo-secrets,app.kubernetes.io/instance!={}", self.release);
+        let found = all(&hooks, &ListParams::default().labels(&labels)).await?;
+        Ok(found.first().map(ResourceExt::name_any))
+    }
+
     /// Pods that wait for us wait no more.
     pub(super) async fn gates(&self) -> Result<Progress, StepError> {
         let pods: Api<Pod> = Api::all(self.client.clone());

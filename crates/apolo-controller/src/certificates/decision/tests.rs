@@ -152,6 +152,11 @@ impl World {
     }
 
     fn check(&self) {
+        self.check_believed(None);
+    }
+
+    /// The same where this is believed by itself.
+    fn check_believed(&self, itself: Option<&Certificate>) {
         for text in self.known.iter().chain(&self.bundles) {
             assert!(Certificate::read_all(text.as_bytes()).len() <= 2);
         }
@@ -159,7 +164,8 @@ impl World {
             let trusted = Certificate::read_all(text.as_bytes());
             for served in self.served.iter().flatten() {
                 assert!(served.is_valid(self.now), "what is served has ended");
-                let by = trusted.iter().find(|authority| served.is_signed_by(authority));
+                let is_by = |it: &&Certificate| served.is_signed_by(it) || (itself == Some(*it) && served == *it);
+                let by = trusted.iter().find(is_by);
                 assert!(by.is_some_and(|authority| authority.is_valid(self.now)), "what is served is not believed");
             }
         }
@@ -276,6 +282,19 @@ fn a_first_start_makes_all_of_it_at_once() {
 }
 
 #[test]
+fn an_authority_in_the_place_of_one_that_was_deleted_is_told_otherwise_than_the_first() {
+    let mut world = World::new();
+    let why = |world: &mut World| match next(&world.seen(), &terms(), world.now) {
+        Step::Authority { why, .. } => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(why(&mut world), FIRST);
+    world.work(&mut |_| Duration::ZERO);
+    world.authority = Found::Missing;
+    assert_eq!(why(&mut world), GONE);
+}
+
+#[test]
 fn what_is_wrong_with_a_serving_certificate_is_told() {
     let mut world = World::new();
     let mut none = |_| Duration::ZERO;
@@ -304,6 +323,51 @@ fn what_is_wrong_with_a_serving_certificate_is_told() {
         world.serving = serving;
         // The authority has been in caBundle for a minute, as the controller has seen it.
         assert_eq!(next(&world.seen(), &terms(), now), Step::Serving { why: expected });
+    }
+}
+
+/// An authority that somebody else has made.
+fn theirs() -> Issued {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    (params.not_before, params.not_after) = (
+        (SystemTime::now() - Duration::from_secs(3600)).into(),
+        (SystemTime::now() + Duration::from_secs(360_000)).into(),
+    );
+    Issued { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem().into() }
+}
+
+#[test]
+fn what_others_have_made_is_believed_until_each_webhook_has_ours() {
+    let theirs = theirs();
+    let served = certificate(&issue::serving(&terms(), &theirs.certificate, &theirs.key, SystemTime::now()).unwrap());
+    for (is_stale, is_served_itself) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut world = World::new();
+        if is_stale {
+            // We have made some at an earlier time.
+            world.work(&mut |_| Duration::ZERO);
+            world.pass(Duration::from_secs(60));
+            (world.heard, world.loads) = (None, Vec::new());
+        }
+        let told = if is_served_itself { served.pem() } else { theirs.certificate.clone() };
+        (world.bundles, world.known) = ([told.clone(), told.clone()], [told.clone(), told]);
+        let by_theirs = [Some(served.clone()), Some(served.clone())];
+        world.served = by_theirs;
+        world.work(&mut |most| Duration::from_secs(most));
+        // Pods that serve ours come one after the other.
+        for second in 0..400 {
+            world.work(&mut |most| Duration::from_secs(most));
+            world.pass(Duration::from_secs(1));
+            if let (60 | 120, Found::There(serving)) = (second, &world.serving) {
+                world.served[usize::from(second == 120)] = Some(serving.clone());
+            }
+            world.check_believed(is_served_itself.then_some(&served));
+        }
+        world.pass(terms().handed_over());
+        world.work(&mut |_| Duration::ZERO);
+        let Found::There((authority, _)) = &world.authority else { panic!("no authority") };
+        assert_eq!(world.bundles, [authority.certificate.pem(), authority.certificate.pem()]);
     }
 }
 

@@ -1,9 +1,8 @@
 //! A file that holds a value: written whole or not at all, for its owner alone, and never through a link.
 
-use std::error::Error;
-use std::fs::{self, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::Builder;
@@ -49,8 +48,8 @@ pub(super) fn write(path: &Path, value: &[u8]) -> Result<(), Failure> {
         _ => PathBuf::from("."),
     };
     let written = || {
-        let mut file =
-            Builder::new().prefix(".apolo-").permissions(Permissions::from_mode(MODE)).tempfile_in(&folder)?;
+        let create = |path: &Path| File::options().write(true).create_new(true).mode(MODE).open(path);
+        let mut file = Builder::new().prefix(".apolo-").make_in(&folder, create)?;
         file.write_all(value)?;
         file.as_file().sync_all()?;
         file.persist(path).map(drop).map_err(|error| error.error)
@@ -58,19 +57,15 @@ pub(super) fn write(path: &Path, value: &[u8]) -> Result<(), Failure> {
     written().map_err(|error| failed(path, &error))
 }
 
-/// What the system says; the name of the file beside it means nothing to anybody.
 fn failed(path: &Path, error: &io::Error) -> Failure {
-    let mut last: &dyn Error = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    Failure::new(format!("writing {}: {last}", path.display()))
+    Failure::new(format!("writing {}: {error}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     fn names(folder: &Path) -> Vec<String> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
