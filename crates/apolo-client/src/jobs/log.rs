@@ -80,6 +80,10 @@ pub(super) struct Position {
     expected: BTreeMap<Timestamp, usize>,
     /// Of the last line that was begun and has no end yet: its time, and how much of it was passed on.
     open: Option<(Timestamp, usize)>,
+    /// Whether lines have times at all: then what has none is no line of the container.
+    has_times: bool,
+    /// How often a stream was begun.
+    streams: usize,
     line: Line,
 }
 
@@ -104,6 +108,7 @@ impl Position {
     /// A stream is begun again; from which time on it is to be.
     pub(super) fn begin(&mut self) -> Option<Timestamp> {
         self.line = Line::default();
+        self.streams += 1;
         self.expected.clone_from(&self.passed);
         self.since()
     }
@@ -163,14 +168,23 @@ impl Position {
         }
     }
 
-    /// What stands before a line is known. What has no time before it is passed on as it is: it is not kubelet's.
+    /// What stands before a line is known. What has no time is kubelet's own word, such as that there is no log any more, and is left out; but
+    /// where no line has one, for who runs Pods in place of kubelet may not know times, all of it is passed on, once.
     fn begin_line(&mut self, head: &[u8], passed: &mut Vec<u8>) {
         let time = str::from_utf8(head).ok().and_then(|head| head.strip_suffix(' ')?.parse::<Timestamp>().ok());
         let Some(time) = time else {
-            passed.extend_from_slice(head);
-            self.line = if head.ends_with(b"\n") { Line::default() } else { Line::Passing };
+            let is_left_out = self.has_times || self.streams > 1;
+            if !is_left_out {
+                passed.extend_from_slice(head);
+            }
+            self.line = match head.ends_with(b"\n") {
+                true => Line::default(),
+                false if is_left_out => Line::Dropping(None),
+                false => Line::Passing,
+            };
             return;
         };
+        self.has_times = true;
         let is_passed = self.expected.get_mut(&time).filter(|left| **left > 0);
         self.line = match is_passed {
             Some(left) => {
@@ -221,8 +235,23 @@ mod tests {
     fn times_are_taken_away_and_all_else_is_kept() {
         let mut position = Position::default();
         position.begin();
-        let sent = "2026-01-01T00:00:00.000000001Z a b\n2026-01-01T00:00:00.5+01:00 \nno time\nfailed to try\n2026-01-01T00:00:01Z end";
-        assert_eq!(text(&mut position, sent), "a b\n\nno time\nfailed to try\nend");
+        let sent = "2026-01-01T00:00:00.000000001Z a b\n2026-01-01T00:00:00.5+01:00 \n2026-01-01T00:00:01Z end";
+        assert_eq!(text(&mut position, sent), "a b\n\nend");
+    }
+
+    #[test]
+    fn what_has_no_time_is_not_the_containers_but_where_nothing_has() {
+        let mut position = Position::default();
+        position.begin();
+        let sent = "2026-01-01T00:00:01Z a\nfailed to try resolving symlinks\n\n2026-01-01T00:00:02Z b\n";
+        assert_eq!(text(&mut position, sent), "a\nb\n");
+        position.begin();
+        assert_eq!(text(&mut position, "unable to retrieve container logs"), "");
+        let mut position = Position::default();
+        position.begin();
+        assert_eq!(text(&mut position, "no times\nat all\n"), "no times\nat all\n");
+        position.begin();
+        assert_eq!(text(&mut position, "no times\nat all\n"), "");
     }
 
     #[test]
