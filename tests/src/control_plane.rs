@@ -226,12 +226,10 @@ impl ControlPlane {
     }
 
     /// The same for whoever is to reach the API server at another `url`, through a [`Proxy`](crate::proxy::Proxy).
-    pub(crate) async fn kubeconfig_of_account_at(
-        &self,
-        url: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<PathBuf, Error> {
+    ///
+    /// # Errors
+    /// When there is no such account, or it cannot be written.
+    pub async fn kubeconfig_of_account_at(&self, url: &str, namespace: &str, name: &str) -> Result<PathBuf, Error> {
         let user = json!({"token": self.token(namespace, name).await?});
         self.write_content(&self.kubeconfig_of(url, &user))
     }

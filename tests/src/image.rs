@@ -21,6 +21,8 @@ pub struct Image {
     pub entries: Vec<Entry>,
     /// The program and its first arguments.
     pub entrypoint: Vec<String>,
+    /// What follows it, where who runs the image says nothing else.
+    pub command: Vec<String>,
     /// As whom it runs: a number; root if it is empty.
     pub user: String,
     /// What it says of itself: name and value.
@@ -95,6 +97,7 @@ impl Image {
             "os": "linux",
             "config": {
                 "Entrypoint": self.entrypoint,
+                "Cmd": self.command,
                 "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
                 "Labels": labels,
                 "User": self.user,
@@ -157,6 +160,7 @@ mod tests {
             names: vec!["example.com/one:1".into()],
             entries,
             entrypoint: vec!["/one".into()],
+            command: Vec::new(),
             user: "65532:65532".into(),
             labels: Vec::new(),
         }

@@ -47,6 +47,7 @@ pub mod presets;
 pub mod proxy;
 pub mod rendering;
 pub mod rights;
+pub mod running;
 pub mod said;
 pub mod sharing;
 pub mod snapshot;

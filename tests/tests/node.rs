@@ -4,6 +4,7 @@
 
 mod node {
     mod itself;
+    mod run;
     mod shared;
     mod values;
 }

@@ -1,14 +1,19 @@
 //! What becomes of Pods that run when access has been withdrawn, and the copy is gone: while nothing starts again, when a container of
-//! theirs does, and when kubelet does. By itself, for kubelet is ended here, on a node of ours.
+//! theirs does, and when kubelet does. And of what a Job prints, when the connection over which it is read breaks. By itself, for kubelet
+//! is ended here, on a node of ours.
 
 use apolo_tests::{
     delivered::{KEY, Scene, with_scene},
     eventually::eventually,
-    node::containers::template,
+    namespace::with_namespace,
+    node::{containers::template, images::BUSYBOX},
     objects,
+    proxy::Proxy,
+    running::Running,
 };
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt;
+use serde_json::json;
 use tokio::sync::Mutex;
 
 /// Held by who needs kubelet to run, or ends it.
@@ -115,6 +120,45 @@ async fn after_a_restart_of_kubelet_what_runs_goes_on_and_what_ends_waits() -> a
         for (name, _, _, read) in WAYS {
             assert_eq!(starts_again(&scene, name, read).await?, "hunter2", "{name}");
         }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_a_job_prints_is_read_once_though_the_connection_breaks() -> anyhow::Result<()> {
+    const LINES: usize = 500;
+    let _runs = KUBELET.lock().await;
+    with_namespace(async |ns| {
+        let group = "rbac.authorization.k8s.io";
+        ns.create(&json!({
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": "edit"},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "edit"},
+            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": ns.name}],
+        }))
+        .await?;
+        let proxy = Proxy::start(&ns).await?;
+        let kubeconfig = ns.kubeconfig_of_account_at(proxy.url(), &ns.name, "default").await?;
+        let account = ns.stranger("default")?.with_kubeconfig(Some(kubeconfig));
+        eventually("the account may create Jobs", async || {
+            let tried =
+                account.run(&["run", "--dry-run=server", BUSYBOX], "").await.map_err(|error| error.to_string())?;
+            if tried.status.success() { Ok(()) } else { Err(tried.stderr) }
+        })
+        .await?;
+        let script = format!(
+            "i=0; while [ $i -lt {LINES} ]; do i=$((i+1)); printf $i; usleep 10000; echo .; done; printf end; exit 4"
+        );
+        let run = ["run", "--namespace", &ns.name, BUSYBOX, "--", "sh", "-c", &script];
+        let run = Running::start(account.apolo(run)?)?;
+        for seen in ["50.\n", "150.\n", "300.\n"] {
+            run.prints(seen).await?;
+            proxy.cut().await?;
+        }
+        let ended = run.end().await?;
+        let lines: String = (1..=LINES).map(|number| format!("{number}.\n")).collect();
+        assert_eq!(ended.stdout, format!("{lines}end"), "{}", ended.stderr);
+        assert_eq!(ended.status.code(), Some(4), "{}", ended.stderr);
         Ok(())
     })
     .await

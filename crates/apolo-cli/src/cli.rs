@@ -7,7 +7,7 @@ use clap_complete::CompleteEnv;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::called::Called;
-use crate::commands::{acl, check, completion, inject, man, secret, share, version, whoami};
+use crate::commands::{acl, check, completion, inject, man, run, secret, share, version, whoami};
 use crate::complete::plugin;
 use crate::context::{Context, Global};
 use crate::exit::{Failure, INTERRUPTED};
@@ -28,6 +28,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Secret(secret::SecretArgs),
+    Run(Box<run::RunArgs>),
     Acl(acl::AclArgs),
     Share(share::ShareArgs),
     Inject(inject::InjectArgs),
@@ -66,6 +67,7 @@ pub(crate) fn run() -> ExitCode {
     let mut context = Context::new(cli.global, called);
     let done = match cli.command {
         Command::Secret(args) => online(secret::run(args, &mut context)),
+        Command::Run(args) => on_a_runtime(run::run(&args, &mut context)),
         Command::Check(args) => online(check::run(&args, &mut context)),
         Command::Acl(args) => online(acl::run(args, &mut context)),
         Command::Share(args) => online(acl::grant::run(&args.granting, &mut context)),
@@ -80,9 +82,7 @@ pub(crate) fn run() -> ExitCode {
 
 /// Runs a command that talks to a cluster. Where it is interrupted, what it has begun is put away.
 fn online(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::new(format!("starting: {error}")))?;
-    let done = runtime.block_on(async {
+    on_a_runtime(async {
         // Before the command begins: it may ask for something first of all, and switch off what the terminal shows.
         let interrupted = signal(SignalKind::interrupt());
         let mut interrupted = interrupted.map_err(|error| Failure::new(format!("starting: {error}")))?;
@@ -90,7 +90,14 @@ fn online(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<Ex
             done = command => done,
             _ = interrupted.recv() => Ok(ExitCode::from(INTERRUPTED)),
         }
-    });
+    })
+}
+
+/// Runs a command that hears of signals itself, if it does.
+fn on_a_runtime(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("starting: {error}")))?;
+    let done = runtime.block_on(command);
     // A prompt that nobody answers is not waited for.
     runtime.shutdown_background();
     done

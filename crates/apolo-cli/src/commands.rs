@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod inject;
 pub(crate) mod man;
+pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod share;
 pub(crate) mod version;

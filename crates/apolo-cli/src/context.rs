@@ -110,6 +110,11 @@ impl Context {
         Self { output, no_input, yes, settings, cluster_name: cluster.cluster_name, told: verbose.then_some(told) }
     }
 
+    /// Whether each request to the API server is told.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// The namespace that was said, if one was.
     pub(crate) fn namespace(&self) -> Option<&str> {
         self.settings.namespace.as_deref()
@@ -155,7 +160,7 @@ fn label(text: &str) -> Result<String, String> {
 }
 
 /// A length of time as kubectl takes it: a number of seconds, or numbers with units.
-fn request_timeout(text: &str) -> Result<Duration, String> {
+pub(crate) fn request_timeout(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs).ok();
     let with_units = || text.parse::<SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok());
     seconds.or_else(with_units).ok_or_else(|| "write a length of time such as 30s, 5m or 1h30m".to_owned())

@@ -19,6 +19,8 @@ pub(crate) const NOT_ALLOWED: u8 = 4;
 pub(crate) const CONFLICT: u8 = 5;
 /// Exit code of what took too long.
 pub(crate) const TIMED_OUT: u8 = 124;
+/// Exit code of `apolo run` where the Job did not come to an end of its own, as of programs that run others.
+pub(crate) const NOT_RUN: u8 = 125;
 /// Exit code of what was interrupted.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -61,6 +63,12 @@ impl Failure {
     #[must_use]
     pub(crate) fn code(self, code: u8) -> Self {
         Self { code, ..self }
+    }
+
+    /// With the exit code of `apolo run`, whose others are those of the container; wrong usage keeps its own.
+    #[must_use]
+    pub(crate) fn not_run(self) -> Self {
+        if self.code == USAGE { self } else { self.code(NOT_RUN) }
     }
 
     /// Tells it, and gives the code to end with.

@@ -6,6 +6,7 @@ mod commands;
 mod complete;
 mod context;
 mod dry_run;
+mod env_file;
 mod exit;
 mod help;
 mod output;

@@ -4,6 +4,7 @@
 //! turn the direction of a text, are written as escapes.
 
 pub(crate) mod format;
+mod spinner;
 pub(crate) mod table;
 
 use std::borrow::Cow;
@@ -16,6 +17,7 @@ use clap::ValueEnum;
 use crate::called::Called;
 use crate::cli;
 use crate::exit::Failure;
+use spinner::Spinner;
 
 /// When to colour what is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,13 +46,14 @@ pub(crate) struct Output {
     quiet: bool,
     called: Called,
     told: AutoStream<io::Stderr>,
+    spinner: Option<Spinner>,
 }
 
 impl Output {
     /// A writer to the standard streams of the process.
     #[must_use]
     pub(crate) fn new(quiet: bool, color: Color, called: Called) -> Self {
-        Self { quiet, called, told: AutoStream::new(io::stderr(), color.into()) }
+        Self { quiet, called, told: AutoStream::new(io::stderr(), color.into()), spinner: None }
     }
 
     /// Writes a result to standard output, as it is.
@@ -132,10 +135,33 @@ impl Output {
         self.tell("hint: ", AnsiColor::Cyan.on_default().bold(), text);
     }
 
+    /// Whether something can move that tells what is waited for: on a terminal, and where not only errors are wanted.
+    pub(crate) fn can_move(&self) -> bool {
+        !self.quiet && spinner::can_move()
+    }
+
+    /// Tells what is waited for by something that moves, until [`still`](Self::still).
+    pub(crate) fn moving(&mut self, text: &str) {
+        let text = self.called.typed(text, cli::COMMANDS);
+        self.spinner.get_or_insert_with(Spinner::begin).tell(&visible(&text));
+    }
+
+    /// Nothing moves any more, and nothing is left of what did.
+    pub(crate) fn still(&mut self) {
+        self.spinner = None;
+    }
+
     /// Nothing can be told where standard error is closed.
     fn tell(&mut self, label: &str, style: Style, text: &str) {
         let text = self.called.typed(text, cli::COMMANDS);
-        let _ = writeln!(self.told, "{style}{label}{style:#}{}", visible(&text));
+        let told = &mut self.told;
+        let mut write = || {
+            let _ = writeln!(told, "{style}{label}{style:#}{}", visible(&text));
+        };
+        match &self.spinner {
+            Some(spinner) => spinner.aside(write),
+            None => write(),
+        }
     }
 }
 

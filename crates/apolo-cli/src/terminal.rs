@@ -53,6 +53,17 @@ pub(crate) async fn unseen(prompt: &str) -> io::Result<Typed> {
     })
 }
 
+/// Asks for a line; what was typed, without white space around it.
+///
+/// # Errors
+/// Where the terminal cannot be read.
+pub(crate) async fn line(question: &str) -> io::Result<String> {
+    let terminal = open()?;
+    write(&terminal, &visible(question))?;
+    let line = line_of(terminal).await?;
+    Ok(String::from_utf8_lossy(&line).trim().to_owned())
+}
+
 /// Asks whether something is to be done. Whatever is not yes is no.
 ///
 /// # Errors

@@ -15,6 +15,14 @@ const TAKE_VALUES: [&[&str]; 1] = [&["secret", "add"]];
 /// Tells what is wrong, or shows the help that was asked for, and gives the code to end with.
 pub(crate) fn report(error: &clap::Error, called: Called) -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if error.kind() == ErrorKind::UnknownArgument && is_command_of_a_container(&words) {
+        let flag = error.get(ContextKind::InvalidArg).map(shown).unwrap_or_default();
+        let meant = error.get(ContextKind::SuggestedArg).map(|meant| format!("nearest: {}; ", shown(meant)));
+        let meant = meant.unwrap_or_default();
+        return Failure::usage(format!("apolo run has no flag {flag}"))
+            .hint(format!("{meant}a command, with its flags, stands behind --: apolo run IMAGE -- CMD"))
+            .report(&mut Output::new(false, Color::Auto, called));
+    }
     if !error.use_stderr()
         || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         || !may_hold_value(&words)
@@ -22,6 +30,11 @@ pub(crate) fn report(error: &clap::Error, called: Called) -> ExitCode {
         error.exit()
     }
     silent(error).report(&mut Output::new(false, Color::Auto, called))
+}
+
+/// Whether the words may be those of a command that was to run in a container, without `--` before them.
+fn is_command_of_a_container(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "run") && !words.iter().any(|word| word == "--")
 }
 
 /// Whether a value may be among the words.

@@ -12,6 +12,7 @@ pub mod contexts;
 pub mod dry_run;
 pub mod explained;
 pub mod grants;
+pub mod jobs;
 pub mod may;
 pub mod namespaces;
 pub mod received;

@@ -188,7 +188,7 @@ fn is_of_a_hook(message: &str) -> bool {
 }
 
 /// What the API server says, without what it says of the hook or policy whose words it passes on.
-fn told(message: &str) -> String {
+pub(crate) fn told(message: &str) -> String {
     let words = |(begin, end)| message.split_once(begin).and_then(|(_, rest): (_, &str)| rest.split_once(end));
     let words = [(HOOK, DENIED), (POLICY, POLICY_DENIED)].into_iter().find_map(words);
     words.map_or(message, |(_, words)| words).trim().to_owned()

@@ -25,6 +25,7 @@ fn main() -> anyhow::Result<()> {
         names: vec![APOLO_SECRETS.into()],
         entries: vec![Entry::file("apolo-secrets", 0o755, program)],
         entrypoint: vec!["/apolo-secrets".into()],
+        command: Vec::new(),
         user: "65532:65532".into(),
         labels: vec![label("title", "apolo-secrets"), label("licenses", env!("CARGO_PKG_LICENSE"))],
     };

@@ -36,7 +36,8 @@ pub fn write_busybox(folder: &Path) -> io::Result<PathBuf> {
     let image = Image {
         names: names.into_iter().map(|name| full(&name)).collect(),
         entries,
-        entrypoint: vec!["/bin/sleep".into(), "infinity".into()],
+        entrypoint: Vec::new(),
+        command: vec!["/bin/sleep".into(), "infinity".into()],
         user: String::new(),
         labels: Vec::new(),
     };

@@ -1,6 +1,6 @@
 //! `apolo secret`: the secrets of a namespace.
 
-mod add;
+pub(crate) mod add;
 mod get;
 mod ls;
 mod rm;

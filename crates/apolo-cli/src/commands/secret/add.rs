@@ -1,8 +1,7 @@
 //! `apolo secret add`.
 
-mod env_file;
 mod kept;
-mod source;
+pub(crate) mod source;
 mod value;
 
 use std::ffi::OsString;
@@ -21,6 +20,7 @@ use self::source::Source;
 use crate::complete;
 use crate::context::Context;
 use crate::dry_run::Trying;
+use crate::env_file;
 use crate::exit::Failure;
 use crate::output::format::Printing;
 use crate::terminal;

@@ -80,7 +80,7 @@ pub(super) fn of_stdin() -> Result<Vec<u8>, Failure> {
 ///
 /// # Errors
 /// Where it cannot be read, or is larger than such files are.
-pub(super) fn of_env_file(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn of_env_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let path = expanded(path, std::env::home_dir());
     let mut content = Vec::new();
     let read = match path.as_os_str().as_bytes() {

@@ -11,27 +11,27 @@ use thiserror::Error;
 
 /// A key and its value.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Item {
+pub(crate) struct Item {
     /// The line that it begins on, from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// The key.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// The value.
-    pub(super) value: Vec<u8>,
+    pub(crate) value: Vec<u8>,
 }
 
 /// What has to be mended, and on which line it begins.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mistake {
+pub(crate) struct Mistake {
     /// The line, from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// What is wrong.
-    pub(super) wrong: Wrong,
+    pub(crate) wrong: Wrong,
 }
 
 /// What is wrong with an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     #[error("there is no \"=\"; write NAME=VALUE, and a value of several lines in quotes")]
     NoEquals,
     #[error("the name is no key: {0}")]
@@ -52,7 +52,7 @@ pub(super) enum Wrong {
 ///
 /// # Errors
 /// Every mistake.
-pub(super) fn parse(content: &[u8], allow_empty: bool) -> Result<Vec<Item>, Vec<Mistake>> {
+pub(crate) fn parse(content: &[u8], allow_empty: bool) -> Result<Vec<Item>, Vec<Mistake>> {
     let mut rest = Rest { content: content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content), line: 1 };
     let (mut items, mut mistakes, mut lines) = (Vec::new(), Vec::new(), BTreeMap::new());
     while !rest.content.is_empty() {
