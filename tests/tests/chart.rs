@@ -92,6 +92,17 @@ async fn a_second_release_is_refused_while_the_first_is_there() -> anyhow::Resul
     }
     let gone = command::run(cluster.helm(["uninstall", "first", "--namespace", "one", "--no-hooks"]), "").await?;
     ensure!(gone.status.success(), "{}", gone.stderr);
+    let hooks = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "by-hand", "labels": {"app.kubernetes.io/name": RELEASE}},
+    });
+    let made = command::run(cluster.kubectl(["create", "--filename=-"]), hooks.to_string()).await?;
+    ensure!(made.status.success(), "{}", made.stderr);
+    let second = install("second", "two", &[]).await?;
+    let says = "the cluster has a release already, by-hand, and two";
+    ensure!(!second.status.success() && second.stderr.contains(says), "{}", second.stderr);
+    let gone = command::run(cluster.kubectl(["delete", "mutatingwebhookconfiguration", "by-hand"]), "").await?;
+    ensure!(gone.status.success(), "{}", gone.stderr);
     let second = install("second", "two", &[]).await?;
     ensure!(second.status.success(), "{}", second.stderr);
     Ok(())

@@ -117,6 +117,27 @@ async fn wrong_values_are_refused_by_name_and_with_the_mend() -> anyhow::Result<
     Ok(())
 }
 
+/// Also those that are written seldom.
+#[tokio::test]
+async fn addresses_that_there_can_be_are_taken() -> anyhow::Result<()> {
+    let helm = Helm::built().await?;
+    let ranges = "::/0,::1/128,fd00::/8,2001:db8:0:1::/64,1:2:3:4:5:6:7:8/128,1:2:3:4:5:6:7::/112,1::8/127,0.0.0.0/0,10.0.0.1/32";
+    let ranges = format!("networkPolicy.enabled=true,networkPolicy.apiServerAddresses={{{ranges}}}");
+    helm.template(&["--set", &ranges]).await?;
+    for url in [
+        "https://hook",
+        "https://apolo_hook:8443",
+        "https://10.0.0.7:443/a/b-c_d.e~f",
+        "https://[::1]:65535",
+        "https://[2001:db8::a:1]/hooks",
+        "https://xn--bcher-kva.example:1",
+    ] {
+        let rendered = helm.template(&["--set", &format!("webhook.url={url}")]).await?;
+        ensure!(rendered.contains(&format!("url: {url}/pods/mutate\n")), "{url}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn whoever_installs_is_warned_and_told_how_to_go_on() -> anyhow::Result<()> {
     let helm = Helm::built().await?;
@@ -180,7 +201,9 @@ async fn whoever_installs_is_warned_and_told_how_to_go_on() -> anyhow::Result<()
     let provided = "certificates.mode=provided,certificates.provided.secretName=mine,watchNamespaces={alice}";
     let notes = helm.notes(RELEASE, &["--set", provided]).await?;
     ensure!(
-        notes.contains(".webhooks[].clientConfig.caBundle = $ca") && notes.contains("kubectl -n alice create secret"),
+        // A CA whose file ends without a newline is not to spoil the next.
+        notes.contains(r#"caBundle |= (((. // "") | @base64d) + "\n" + $ca | @base64)"#)
+            && notes.contains("kubectl -n alice create secret"),
         "{notes}"
     );
     Ok(())

@@ -16,5 +16,5 @@
 
 {{/* A regular expression: where an API server asks, with a path or without, but without a final "/". */}}
 {{- define "apolo-secrets.url" -}}
-^https://([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\[{{ include "apolo-secrets.ipv6" . }}\])(:[1-9][0-9]*)?(/[-A-Za-z0-9._~/]*[-A-Za-z0-9._~])?$
+^https://([A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?|\[{{ include "apolo-secrets.ipv6" . }}\])(:[1-9][0-9]*)?(/[-A-Za-z0-9._~/]*[-A-Za-z0-9._~])?$
 {{- end -}}

@@ -415,6 +415,59 @@ fn what_others_have_made_is_believed_also_when_our_authority_is_to_be_followed()
     assert_eq!(world.made[0], made + 1);
 }
 
+/// What somebody writes into a caBundle, of what is there, what others have made and what is none.
+fn written(what: u8, there: &str, theirs: &[Issued; 2]) -> String {
+    let [first, second] = [&theirs[0].certificate, &theirs[1].certificate];
+    match what {
+        0 => String::new(),
+        1 => "garbage".to_owned(),
+        2 => first.clone(),
+        3 => second.clone(),
+        4 => format!("{second}{first}"),
+        5 => format!("{there}{first}"),
+        6 => format!("{second}{there}"),
+        7 => format!("{first}garbage{there}"),
+        _ => there.to_owned(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_others_write_two_are_trusted_at_most_and_in_the_end_only_ours(
+        acts in prop::collection::vec((0..9_u8, 0..9_u8, 0..4_u8, 1..900_u64), 1..20),
+    ) {
+        let theirs = [theirs(), theirs()];
+        let mut world = World::new();
+        for (mutating, validating, secrets, seconds) in acts {
+            world.bundles =
+                [written(mutating, &world.bundles[0], &theirs), written(validating, &world.bundles[1], &theirs)];
+            match secrets {
+                0 => world.authority = Found::Missing,
+                1 => world.serving = Found::Unusable("spoilt"),
+                2 => world.heard = None,
+                _ => {}
+            }
+            for _ in 0..3 {
+                world.work(&mut |_| Duration::ZERO);
+                // One that is gone is followed when all webhooks serve what it has signed; until then nothing is written.
+                if let Found::There(_) = world.authority {
+                    assert!((1..=2).contains(&Certificate::read_all(world.bundles[0].as_bytes()).len()));
+                    assert_eq!(world.bundles[0], world.bundles[1]);
+                }
+                world.pass(Duration::from_secs(seconds) / 3);
+            }
+        }
+        for rest in [terms().loaded(), terms().handed_over(), Duration::ZERO] {
+            world.work(&mut |_| Duration::ZERO);
+            world.pass(rest);
+        }
+        let trusted = Certificate::read_all(world.bundles[0].as_bytes());
+        assert!(trusted.iter().all(|it| it.is_ours(AUTHORITY)));
+    }
+}
+
 #[test]
 fn what_somebody_else_writes_into_a_ca_bundle_is_made_right_whatever_it_is() {
     let mut world = World::new();
