@@ -82,6 +82,8 @@ async fn what_the_cluster_knows_is_offered_where_somebody_types() -> anyhow::Res
             (vec!["share", &namespace, "secret:d"], "secret:db\n"),
             (vec!["share", &namespace, "secret:db", "group:"], "group:ml-team\n"),
             (vec!["secret", "l"], "list\n"),
+            (vec!["secret", "rm", &namespace, ""], "aws-key\naws-token\ndb\n"),
+            (vec!["secret", "rm", "--ig"], "--ignore-not-found\n"),
             (vec!["run", &namespace, "--env", "A=secret:d"], "A=secret:db\n"),
             (vec!["secret", "rm", "--namespace=nowhere", "aws"], ""),
         ] {

@@ -69,12 +69,15 @@ async fn all_references(connection: &Connection) -> Vec<String> {
 /// What a cluster tells before it is too late.
 fn asked<T: Default, F: Future<Output = T>>(ask: impl FnOnce(Connection) -> F) -> T {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return T::default() };
-    let told = runtime.block_on(tokio::time::timeout(PATIENCE, async {
-        match Connection::open(&line::settings(std::env::args()), None).await {
-            Ok(connection) => ask(connection).await,
-            Err(_) => T::default(),
-        }
-    }));
+    let told = runtime.block_on(async {
+        let asked = async {
+            match Connection::open(&line::settings(std::env::args()), None).await {
+                Ok(connection) => ask(connection).await,
+                Err(_) => T::default(),
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await
+    });
     runtime.shutdown_background();
     told.unwrap_or_default()
 }

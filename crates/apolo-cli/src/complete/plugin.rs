@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap_complete::engine;
+use clap_complete::{CompletionCandidate, engine};
 
 use crate::cli::Cli;
 
@@ -19,9 +19,14 @@ const FILES: u8 = 0;
 pub(crate) fn complete(words: impl Iterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = [OsString::from("apolo")].into_iter().chain(words).collect();
     let last = words.len() - 1;
+    let is_flag = words.last().is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"));
     let found = engine::complete(&mut Cli::definition(), words, last, None).unwrap_or_default();
     let mut text = String::new();
-    for candidate in found.iter().filter(|candidate| !candidate.is_hide_set()) {
+    // As kubectl does, flags are offered to who has begun one.
+    let is_offered = |candidate: &&CompletionCandidate| {
+        !candidate.is_hide_set() && (is_flag || !candidate.get_value().as_encoded_bytes().starts_with(b"-"))
+    };
+    for candidate in found.iter().filter(is_offered) {
         text.push_str(&candidate.get_value().to_string_lossy());
         if let Some(help) = candidate.get_help() {
             text.push('\t');
