@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use apolo_client::connection::Connection;
 use apolo_client::jobs::{self, End, Following, Job, News, State};
 
-use super::interrupts::Interrupts;
 use crate::context::Context;
 use crate::exit::{Failure, INTERRUPTED, NOT_RUN, TIMED_OUT};
+use crate::interrupts::Interrupts;
 use crate::terminal;
 
 /// A Job that is followed.
