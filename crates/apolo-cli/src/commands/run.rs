@@ -210,8 +210,7 @@ async fn create(
     }
     match tokio::time::timeout(LAST_WORD, creating).await {
         Ok(Ok(Created { job, .. })) if !is_dry => {
-            let name = job.metadata.name.unwrap_or_default();
-            jobs::delete(connection, &name).await.map_err(failed)?;
+            jobs::delete(connection, &job).await.map_err(failed)?;
         }
         Ok(_) => {}
         Err(_) => context.output.warning(&format!(

@@ -2,7 +2,7 @@
 
 use http::header::WARNING;
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::client::Body;
 use kube::core::{Request, Status};
 use kube::{Api, Resource};
@@ -82,16 +82,18 @@ fn warning(header: &str) -> Option<String> {
     Some(text)
 }
 
-/// Deletes a Job of the namespace of the connection, and its Pods after it. That it is not there is as good.
+/// Deletes a Job of the namespace of the connection, and its Pods after it. That it is not there, or another in its place, is as good.
 ///
 /// # Errors
 /// Where the API server does not do it.
-pub async fn delete(connection: &Connection, name: &str) -> Result<(), JobError> {
+pub async fn delete(connection: &Connection, job: &Job) -> Result<(), JobError> {
     let jobs: Api<Job> = Api::namespaced(connection.client.clone(), &connection.namespace);
-    let deleted = jobs.delete(name, &DeleteParams::background()).await.map(drop);
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let exactly = Preconditions { uid: job.metadata.uid.clone(), resource_version: None };
+    let deleted = jobs.delete(name, &DeleteParams::background().preconditions(exactly)).await.map(drop);
     match deleted.map_err(doing(|| format!("deleting Job {name} of namespace {}", connection.namespace))) {
-        Err(error) if error.why != Why::NotThere => Err(error.into()),
-        _ => Ok(()),
+        Err(RequestError { why: Why::NotThere | Why::Changed, .. }) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
