@@ -5,13 +5,15 @@ use std::{fs, process::Command};
 use anyhow::{Context, ensure};
 use apolo_tests::{
     command::{self, Finished},
+    eventually::eventually,
     namespace::{Namespace, with_namespace},
     person::Person,
+    running::Running,
     snapshot,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, unix::pipe};
 
 /// Printed by login plugins for kubectl alone.
 const TOKEN: &str = "t0ken-of-nobody-else";
@@ -163,6 +165,39 @@ fn changed(mut content: Value, change: &Change, silent: &str) -> anyhow::Result<
         Silent => set("/clusters/0/cluster", "server", &json!(silent))?,
     }
     Ok(content.to_string())
+}
+
+/// The plugin hears nothing of it, as where only the process is told to end.
+#[tokio::test]
+async fn a_login_that_takes_long_can_be_given_up() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let alice = ns.with_kubeconfig("alice").await?;
+        let folder = tempfile::tempdir()?;
+        let (fifo, file) = (folder.path().join("fifo"), folder.path().join("kubeconfig"));
+        let mut mkfifo = Command::new("mkfifo");
+        mkfifo.arg(&fifo);
+        ensure!(command::run(mkfifo, "").await?.status.success());
+        let exec = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "cat", "args": [&fifo],
+            "interactiveMode": "Never"}});
+        let content: Value = serde_saphyr::from_str(&fs::read_to_string(&alice.kubeconfig)?)?;
+        fs::write(&file, changed(content, &User(exec), "")?)?;
+        for words in [["whoami", "--quiet"], ["run", "busybox"]] {
+            let mut command = alice.apolo(words)?;
+            command.env("KUBECONFIG", &file);
+            let run = Running::start(command)?;
+            // Once it is open, the plugin reads, and goes on to do so.
+            let held = eventually("the plugin reads", async || {
+                pipe::OpenOptions::new().open_sender(&fifo).map_err(|error| error.to_string())
+            })
+            .await?;
+            run.signal("INT")?;
+            let ended = run.end().await?;
+            ensure!(ended.status.code() == Some(130) && ended.stderr.is_empty(), "{words:?}: {ended:?}");
+            drop(held);
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[test]

@@ -111,7 +111,10 @@ impl Connection {
             config.auth_info.impersonate_groups = Some(settings.groups.clone());
         }
         let namespace = config.default_namespace.clone();
-        let builder = ClientBuilder::try_from(config).map_err(ConnectionError::of_client)?;
+        // A login plugin takes as long as it likes, and is waited for without a pause in which anything else would be heard.
+        let builder = tokio::task::spawn_blocking(|| ClientBuilder::try_from(config)).await;
+        let builder = builder.map_err(|error| ConnectionError::Login(error.to_string()))?;
+        let builder = builder.map_err(ConnectionError::of_client)?;
         let client = match told {
             None => builder.build(),
             Some(told) => builder.with_layer(&telling(told)).build(),
