@@ -1,6 +1,7 @@
 //! What was granted, taken back.
 
 use anyhow::ensure;
+use apolo_tests::command;
 use serde_json::json;
 
 use super::scene::with_scene;
@@ -40,6 +41,11 @@ async fn a_grant_goes_and_others_that_give_the_same_are_named() -> anyhow::Resul
         ns.comes_to(&bob, "aws-key", &["use"]).await?;
         ensure!(scene.grants().await?.into_keys().collect::<Vec<_>>() == ["team"]);
         seen.check("cli-acl-revoke.txt")?;
+        // Also where that the one is gone cannot be told.
+        scene.quietly(&scene.alice, &["share", "secret:aws-key", "bob", "--to", bob_ns]).await?;
+        let line = format!("apolo acl revoke secret:aws-key bob -n {} >/dev/full", ns.name);
+        let finished = command::run(scene.alice.shell(&line, tempfile::tempdir()?.path())?, "").await?;
+        ensure!(finished.status.code() == Some(5) && finished.stderr.contains("all the same"), "{finished:?}");
         Ok(())
     })
     .await
