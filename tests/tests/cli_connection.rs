@@ -30,6 +30,8 @@ enum Change {
     None,
     /// There is none at all: no file, no variable.
     NoFile,
+    /// It is one of two files, of which the first is not there.
+    Second,
     /// It is this text.
     Text(&'static str),
     /// A field of the cluster, of the user or of the whole.
@@ -40,7 +42,7 @@ enum Change {
     Silent,
 }
 
-use Change::{Cluster, NoFile, None, Silent, Text, User, Whole};
+use Change::{Cluster, NoFile, None, Second, Silent, Text, User, Whole};
 
 fn rows() -> Vec<Row> {
     let row = |name, arguments, change, code| Row { name, arguments, change, code };
@@ -51,6 +53,7 @@ fn rows() -> Vec<Row> {
     const LS: &[&str] = &["secret", "ls"];
     vec![
         row("all is well", LS, None, 0),
+        row("several files, and one that is not there", LS, Second, 0),
         row("no kubeconfig", LS, NoFile, 1),
         row("a file that is not there", &["secret", "ls", "--kubeconfig", "/nowhere/kubeconfig"], None, 1),
         row("a folder", &["secret", "ls", "--kubeconfig", "/"], None, 1),
@@ -133,9 +136,11 @@ async fn run(
     fs::write(&file, changed(content, change, silent)?)?;
     let mut command: Command = alice.apolo(arguments)?;
     command.env("KUBECONFIG", &file).env("HOME", folder.path());
-    if matches!(change, NoFile) {
-        command.env_remove("KUBECONFIG");
-    }
+    match change {
+        NoFile => command.env_remove("KUBECONFIG"),
+        Second => command.env("KUBECONFIG", std::env::join_paths(["/nowhere/kubeconfig".as_ref(), file.as_path()])?),
+        _ => &mut command,
+    };
     if !arguments.contains(&"--namespace") && matches!(arguments, ["secret", ..]) {
         command.args(["--namespace", &ns.name]);
     }
@@ -150,7 +155,7 @@ fn changed(mut content: Value, change: &Change, silent: &str) -> anyhow::Result<
         anyhow::Ok(())
     };
     match change {
-        None | NoFile => {}
+        None | NoFile | Second => {}
         Text(text) => return Ok((*text).to_owned()),
         Cluster(field, value) => set("/clusters/0/cluster", field, value)?,
         User(value) => set("/users/0", "user", value)?,

@@ -8,5 +8,6 @@ mod cli_run {
     mod rights;
     mod states;
     mod stopped;
+    mod without;
     mod wrong;
 }

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::called::Called;
 use crate::commands::{acl, check, completion, inject, man, run, secret, share, version, whoami};
@@ -12,6 +11,7 @@ use crate::complete::plugin;
 use crate::context::{Context, Global};
 use crate::exit::{Failure, INTERRUPTED};
 use crate::help;
+use crate::interrupts::Interrupts;
 use crate::usage;
 
 /// Secrets for jobs on Kubernetes: keep them, share them, use them, and nobody copies a value.
@@ -84,11 +84,10 @@ pub(crate) fn run() -> ExitCode {
 fn online(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     on_a_runtime(async {
         // Before the command begins: it may ask for something first of all, and switch off what the terminal shows.
-        let interrupted = signal(SignalKind::interrupt());
-        let mut interrupted = interrupted.map_err(|error| Failure::new(format!("starting: {error}")))?;
+        let mut interrupts = Interrupts::begin().map_err(|error| Failure::new(format!("starting: {error}")))?;
         tokio::select! {
             done = command => done,
-            _ = interrupted.recv() => Ok(ExitCode::from(INTERRUPTED)),
+            () = interrupts.next() => Ok(ExitCode::from(INTERRUPTED)),
         }
     })
 }

@@ -45,7 +45,7 @@ pub(crate) fn namespaces(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 /// Contexts of the kubeconfig.
 pub(crate) fn contexts(typed: &OsStr) -> Vec<CompletionCandidate> {
-    beginning(typed, contexts::known(&line::settings(std::env::args())))
+    beginning(typed, contexts::known(&line::settings(std::env::args_os())))
 }
 
 async fn own_keys(connection: &Connection) -> Vec<String> {
@@ -71,7 +71,7 @@ fn asked<T: Default, F: Future<Output = T>>(ask: impl FnOnce(Connection) -> F) -
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return T::default() };
     let told = runtime.block_on(async {
         let asked = async {
-            match Connection::open(&line::settings(std::env::args()), None).await {
+            match Connection::open(&line::settings(std::env::args_os()), None).await {
                 Ok(connection) => ask(connection).await,
                 Err(_) => T::default(),
             }

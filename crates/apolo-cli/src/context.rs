@@ -159,9 +159,26 @@ fn label(text: &str) -> Result<String, String> {
     Err("it is 1 to 63 of a-z, 0-9 and \"-\", beginning and ending with a letter or digit".to_owned())
 }
 
-/// A length of time as kubectl takes it: a number of seconds, or numbers with units.
+/// A length of time as kubectl takes it: a number of seconds, or numbers with units; not one that no clock reaches.
 pub(crate) fn request_timeout(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(i32::MAX as u64);
     let seconds = text.parse().map(Duration::from_secs).ok();
     let with_units = || text.parse::<SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok());
-    seconds.or_else(with_units).ok_or_else(|| "write a length of time such as 30s, 5m or 1h30m".to_owned())
+    let length = seconds.or_else(with_units).filter(|length| *length <= LONGEST);
+    length.ok_or_else(|| "write a length of time such as 30s, 5m or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_is_one_that_a_clock_reaches() {
+        for (text, expected) in [("0", 0), ("30", 30), ("1m30s", 90), ("24h", 86_400)] {
+            assert_eq!(request_timeout(text), Ok(Duration::from_secs(expected)), "{text}");
+        }
+        for text in ["", "-1", "-1s", "a", "18446744073709551615", "100000000000h"] {
+            assert!(request_timeout(text).is_err(), "{text}");
+        }
+    }
 }

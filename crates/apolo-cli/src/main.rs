@@ -9,6 +9,7 @@ mod dry_run;
 mod env_file;
 mod exit;
 mod help;
+mod interrupts;
 mod output;
 mod terminal;
 mod usage;

@@ -177,7 +177,7 @@ fn is_harmless(value: &[u8]) -> bool {
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let hidden = |character: char| {
         character.is_control() && character != '\n'
-            || matches!(character, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+            || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     if !text.contains(hidden) {
         return Cow::Borrowed(text);
@@ -212,6 +212,7 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey_is_shown() {
         assert_eq!(visible("a\u{1b}[31mb\u{202e}c"), r"a\u{1b}[31mb\u{202e}c");
+        assert_eq!(visible("a\u{61c}b\u{2028}c\u{2060}"), r"a\u{61c}b\u{2028}c\u{2060}");
         assert!(matches!(visible("zoë …\n"), Cow::Borrowed(_)));
     }
 }

@@ -15,7 +15,7 @@ const TAKE_VALUES: [&[&str]; 1] = [&["secret", "add"]];
 /// Tells what is wrong, or shows the help that was asked for, and gives the code to end with.
 pub(crate) fn report(error: &clap::Error, called: Called) -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if error.kind() == ErrorKind::UnknownArgument && is_command_of_a_container(&words) {
+    if is_command_of_a_container(error, &words) {
         let flag = error.get(ContextKind::InvalidArg).map(shown).unwrap_or_default();
         let meant = error.get(ContextKind::SuggestedArg).map(|meant| format!("nearest: {}; ", shown(meant)));
         let meant = meant.unwrap_or_default();
@@ -32,9 +32,14 @@ pub(crate) fn report(error: &clap::Error, called: Called) -> ExitCode {
     silent(error).report(&mut Output::new(false, Color::Auto, called))
 }
 
-/// Whether the words may be those of a command that was to run in a container, without `--` before them.
-fn is_command_of_a_container(words: &[OsString]) -> bool {
-    words.iter().any(|word| word == "run") && !words.iter().any(|word| word == "--")
+/// Whether the words may be those of a command that was to run in a container, without `--` before them. That `run` is among them does
+/// not tell: it may be a key, or a value.
+fn is_command_of_a_container(error: &clap::Error, words: &[OsString]) -> bool {
+    let is_run = || match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string().contains(" apolo run "),
+        _ => false,
+    };
+    error.kind() == ErrorKind::UnknownArgument && is_run() && !words.iter().any(|word| word == "--")
 }
 
 /// Whether a value may be among the words.
@@ -86,6 +91,23 @@ fn shown(value: &ContextValue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_key_or_a_value_that_is_run_is_no_command_of_that_name() {
+        for (line, expected) in [
+            ("apolo run ubuntu --planted", true),
+            ("apolo -n alice run ubuntu ls -l", true),
+            ("apolo run ubuntu --planted -- ls", false),
+            ("apolo secret add run --planted", false),
+            ("apolo secret add key run planted", false),
+            ("apolo secret ls run", false),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let error = Cli::definition().try_get_matches_from(&words).unwrap_err();
+            assert_eq!(is_command_of_a_container(&error, &words), expected, "{line}");
+        }
+    }
 
     #[test]
     fn what_follows_the_name_of_a_command_may_be_a_value() {

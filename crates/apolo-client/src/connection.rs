@@ -134,11 +134,7 @@ fn telling(told: Told) -> MapRequestLayer<impl Fn(Request<Body>) -> Request<Body
 ///
 /// Source: <https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/>
 async fn config(settings: &Settings) -> Result<(Config, Option<String>), ConnectionError> {
-    let found = match &settings.kubeconfig {
-        Some(file) => Kubeconfig::read_from(file),
-        None => Kubeconfig::read(),
-    };
-    let kubeconfig = match found {
+    let kubeconfig = match kubeconfig(settings) {
         Ok(kubeconfig) => kubeconfig,
         Err(error) if settings.kubeconfig.is_none() && is_absent(&error) => {
             if env::var_os(IN_CLUSTER).is_some() && settings.context.is_none() {
@@ -153,6 +149,27 @@ async fn config(settings: &Settings) -> Result<(Config, Option<String>), Connect
     let options = KubeConfigOptions { context: settings.context.clone(), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
     Ok((config.map_err(|error| ConnectionError::of_kubeconfig(error, settings))?, context))
+}
+
+/// The file that was named, else those of `KUBECONFIG` that are there, else that of the home folder.
+///
+/// # Errors
+/// Where there is none, or it cannot be read.
+pub(crate) fn kubeconfig(settings: &Settings) -> Result<Kubeconfig, KubeconfigError> {
+    if let Some(file) = &settings.kubeconfig {
+        return Kubeconfig::read_from(file);
+    }
+    let named = env::var_os(KUBECONFIG).unwrap_or_default();
+    let files: Vec<PathBuf> = env::split_paths(&named).filter(|file| !file.as_os_str().is_empty()).collect();
+    // kubectl passes over those that are not there; where that is each of them, the first is told.
+    let is_there = |file: &PathBuf| !file.try_exists().is_ok_and(|is_there| !is_there);
+    match files.iter().any(is_there) {
+        true => files
+            .iter()
+            .filter(|file| is_there(file))
+            .try_fold(Kubeconfig::default(), |merged, file| merged.merge(Kubeconfig::read_from(file)?)),
+        false => Kubeconfig::read(),
+    }
 }
 
 /// Whether there is no kubeconfig, where nobody said that there is one.

@@ -65,7 +65,7 @@ impl ServiceError {
 }
 
 /// Whether the cluster serves our kinds, which everybody may ask; where it does not answer they are taken to be there.
-async fn is_installed(connection: &Connection) -> bool {
+pub(crate) async fn is_installed(connection: &Connection) -> bool {
     match connection.client.list_api_group_resources(VERSION).await {
         Ok(_) => true,
         Err(error) => !matches!(Why::of(&error), Why::NoSuchKind | Why::NotThere),

@@ -2,6 +2,7 @@
 
 use apolo_tests::{eventually::reached, namespace::with_namespace};
 use k8s_openapi::api::batch::v1::Job;
+use kube::api::DeleteParams;
 
 use super::kubelet::{pod_of, start};
 
@@ -69,6 +70,30 @@ async fn without_a_terminal_a_signal_stops_it_and_nothing_moves() -> anyhow::Res
             assert!(!ended.stderr.contains(['\u{1b}', '\r']), "{:?}", ended.stderr);
             reached(ns.api::<Job>(), &name, "it is deleted", |job| job.is_none()).await?;
         }
+        Ok(())
+    })
+    .await
+}
+
+/// Nothing that has happened while the process stood still is seen before the signal.
+#[tokio::test]
+async fn another_job_of_its_name_is_not_stopped() -> anyhow::Result<()> {
+    with_namespace(async |ns| {
+        let alice = ns.with_kubeconfig("alice").await?;
+        let run = start(&alice, &["--name", "again", "busybox:1.35"])?;
+        run.tells(WAITS).await?;
+        run.signal("STOP")?;
+        let jobs = ns.api::<Job>();
+        jobs.delete("again", &DeleteParams::background()).await?;
+        reached(jobs.clone(), "again", "it is deleted", |job| job.is_none()).await?;
+        let another = alice.run(&["run", "--detach", "--name", "again", "busybox:1.35"], "").await?;
+        assert!(another.status.success(), "{}", another.stderr);
+        run.signal("TERM")?;
+        run.signal("CONT")?;
+        let ended = run.end().await?;
+        assert_eq!(ended.status.code(), Some(130), "{}", ended.stderr);
+        let left = jobs.get("again").await?;
+        assert!(left.metadata.deletion_timestamp.is_none(), "{}", ended.stderr);
         Ok(())
     })
     .await

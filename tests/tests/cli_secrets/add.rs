@@ -255,6 +255,11 @@ async fn a_file_of_variables_becomes_a_secret_a_line_or_nothing() -> anyhow::Res
         let unread = "apolo secret rm DB_PASSWORD WANDB_TOKEN PEM && apolo secret add --from-env-file .env >/dev/full; apolo secret ls -o name";
         let finished = apolo_tests::command::run(alice.shell(unread, home.path())?, "").await?;
         assert!(finished.stdout.ends_with("DB_PASSWORD\nFIRST\nPEM\nWANDB_TOKEN\ndb-creds\n"), "{finished:?}");
+        // Nor does it hide what was in the way.
+        let unread = "apolo secret add --from-env-file taken.env -o json >/dev/full";
+        let finished = apolo_tests::command::run(alice.shell(unread, home.path())?, "").await?;
+        assert_eq!(finished.status.code(), Some(5), "{finished:?}");
+        assert!(finished.stderr.contains("not kept: db-creds, LAST\nerror: secret \"db-creds\""), "{finished:?}");
         Ok(())
     })
     .await

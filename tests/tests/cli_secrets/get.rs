@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use apolo_tests::{command, namespace::with_namespace, terminal, transcript::Transcript};
+use apolo_tests::{command, namespace::with_namespace, running::Running, terminal, transcript::Transcript};
 use serde_json::{Value, json};
 
 use super::add::home;
@@ -135,9 +135,14 @@ async fn given_up_while_it_waits_it_leaves_no_file() -> anyhow::Result<()> {
         let home = home()?;
         alice.kubeconfig = home.path().join("kubeconfig");
         fs::write(&alice.kubeconfig, kubeconfig.to_string())?;
-        let command = alice.shell("exec apolo secret get k -f file --verbose", home.path())?;
-        let seen = terminal::run(command, &[("GET /api/v1/namespaces/default/secrets/k", "\u{3}")]).await?;
+        const ASKED: &str = "GET /api/v1/namespaces/default/secrets/k";
+        let command = || alice.shell("exec apolo secret get k -f file --verbose", home.path());
+        let seen = terminal::run(command()?, &[(ASKED, "\u{3}")]).await?;
         assert_eq!(seen.status.code(), Some(130), "{}", seen.text);
+        let run = Running::start(command()?)?;
+        run.tells(ASKED).await?;
+        run.signal("TERM")?;
+        assert_eq!(run.end().await?.status.code(), Some(130));
         assert_eq!(names(home.path())?, ["aws-credentials.txt", "kubeconfig"]);
         Ok(())
     })

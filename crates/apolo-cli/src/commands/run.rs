@@ -4,7 +4,6 @@
 
 mod environment;
 mod follow;
-mod interrupts;
 mod wanted;
 
 use std::ffi::OsString;
@@ -22,8 +21,8 @@ use crate::complete;
 use crate::context::{Context, request_timeout};
 use crate::dry_run::Trying;
 use crate::exit::{Failure, INTERRUPTED};
+use crate::interrupts::Interrupts;
 use crate::output::format::{Structure, Structured};
-use interrupts::Interrupts;
 use wanted::Order;
 
 /// How long the API server may take to say whether it has created a Job, after somebody has interrupted that.
@@ -211,8 +210,7 @@ async fn create(
     }
     match tokio::time::timeout(LAST_WORD, creating).await {
         Ok(Ok(Created { job, .. })) if !is_dry => {
-            let name = job.metadata.name.unwrap_or_default();
-            jobs::delete(connection, &name).await.map_err(failed)?;
+            jobs::delete(connection, &job).await.map_err(failed)?;
         }
         Ok(_) => {}
         Err(_) => context.output.warning(&format!(

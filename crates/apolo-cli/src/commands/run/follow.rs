@@ -5,14 +5,16 @@ use std::process::ExitCode;
 use apolo_client::connection::Connection;
 use apolo_client::jobs::{self, End, Following, Job, News, State};
 
-use super::interrupts::Interrupts;
 use crate::context::Context;
 use crate::exit::{Failure, INTERRUPTED, NOT_RUN, TIMED_OUT};
+use crate::interrupts::Interrupts;
 use crate::terminal;
 
 /// A Job that is followed.
 struct Followed<'a> {
     connection: Connection,
+    /// As it was created.
+    job: Job,
     name: String,
     is_removed: bool,
     /// What it waits for.
@@ -38,8 +40,8 @@ pub(super) async fn follow(
     context: &mut Context,
 ) -> Result<ExitCode, Failure> {
     let name = job.metadata.name.clone().unwrap_or_default();
-    let mut following = Following::begin(connection.clone(), cluster, job);
-    let mut followed = Followed { connection, name, is_removed, waits: None, context };
+    let mut following = Following::begin(connection.clone(), cluster, job.clone());
+    let mut followed = Followed { connection, job, name, is_removed, waits: None, context };
     loop {
         let news = tokio::select! {
             biased;
@@ -59,7 +61,7 @@ pub(super) async fn follow(
         match news {
             Ok(News::State(State::Image { image, why, is_final: true })) => {
                 let failure = followed.failure(&format!("image {image} cannot be had: {why}"));
-                jobs::delete(&followed.connection, &followed.name)
+                jobs::delete(&followed.connection, &followed.job)
                     .await
                     .map_err(|error| Failure::from(error).not_run())?;
                 return Err(failure.hint("the Job was deleted, for it can never begin"));
@@ -114,7 +116,7 @@ impl Followed<'_> {
         self.context.output.still();
         if let Err(failure) = self.context.output.result(bytes) {
             // Nobody reads it any more, as behind `| head`: a program of this machine would end.
-            jobs::delete(&self.connection, &self.name).await.map_err(|error| Failure::from(error).not_run())?;
+            jobs::delete(&self.connection, &self.job).await.map_err(|error| Failure::from(error).not_run())?;
             return Err(failure.not_run());
         }
         Ok(())
@@ -124,7 +126,7 @@ impl Followed<'_> {
         self.context.output.still();
         if self.is_removed
             && end != End::Deleted
-            && let Err(error) = jobs::delete(&self.connection, &self.name).await
+            && let Err(error) = jobs::delete(&self.connection, &self.job).await
         {
             self.context.output.warning(&error.to_string());
         }
@@ -162,7 +164,7 @@ impl Followed<'_> {
     /// Another interrupt does not wait for the API server.
     async fn stop(self, interrupts: &mut Interrupts) -> Result<ExitCode, Failure> {
         tokio::select! {
-            deleted = jobs::delete(&self.connection, &self.name) => deleted.map_err(|error| Failure::from(error).not_run())?,
+            deleted = jobs::delete(&self.connection, &self.job) => deleted.map_err(|error| Failure::from(error).not_run())?,
             () = interrupts.next() => return Ok(self.leave()),
         }
         self.context.output.note(&format!("Job {} is stopped and deleted", self.name));

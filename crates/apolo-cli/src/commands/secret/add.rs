@@ -127,7 +127,7 @@ async fn keep(
         }
     }
     if args.printing.output.is_some() {
-        kept::print(&done, args, connection, context).await?;
+        told = kept::print(&done, args, connection, context).await;
     }
     let Some(failure) = failure else { return told.map(|()| ExitCode::SUCCESS) };
     if args.from_env_file.is_some() {

@@ -5,22 +5,22 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Those signals. None is lost that comes while nobody listens.
-pub(super) struct Interrupts {
+pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
     /// Whether the last one was sent by what runs the process, and not typed.
-    pub(super) is_final: bool,
+    pub(crate) is_final: bool,
 }
 
 impl Interrupts {
     /// From now on they do not end the process.
-    pub(super) fn begin() -> io::Result<Self> {
+    pub(crate) fn begin() -> io::Result<Self> {
         let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
         Ok(Self { interrupt: interrupt?, terminate: terminate?, is_final: false })
     }
 
     /// Waits for the next.
-    pub(super) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => self.is_final = true,
