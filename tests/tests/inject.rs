@@ -408,7 +408,7 @@ async fn as_a_hook_of_git_it_keeps_mistakes_out_of_a_commit() -> anyhow::Result<
 async fn version_and_completions_are_printed() -> anyhow::Result<()> {
     assert_eq!(output(&["version"], "").await?, concat!("apolo ", env!("CARGO_PKG_VERSION"), "\n"));
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        assert!(output(&["completion", shell], "").await?.contains("inject"), "{shell}");
+        assert!(output(&["completion", shell], "").await?.contains("APOLO_COMPLETE"), "{shell}");
     }
     Ok(())
 }
