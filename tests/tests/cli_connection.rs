@@ -172,16 +172,17 @@ fn changed(mut content: Value, change: &Change, silent: &str) -> anyhow::Result<
 async fn a_login_that_takes_long_can_be_given_up() -> anyhow::Result<()> {
     with_namespace(async |ns| {
         let alice = ns.with_kubeconfig("alice").await?;
-        let folder = tempfile::tempdir()?;
-        let (fifo, file) = (folder.path().join("fifo"), folder.path().join("kubeconfig"));
-        let mut mkfifo = Command::new("mkfifo");
-        mkfifo.arg(&fifo);
-        ensure!(command::run(mkfifo, "").await?.status.success());
-        let exec = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "cat", "args": [&fifo],
-            "interactiveMode": "Never"}});
-        let content: Value = serde_saphyr::from_str(&fs::read_to_string(&alice.kubeconfig)?)?;
-        fs::write(&file, changed(content, &User(exec), "")?)?;
+        let kubeconfig: Value = serde_saphyr::from_str(&fs::read_to_string(&alice.kubeconfig)?)?;
         for words in [["whoami", "--quiet"], ["run", "busybox"]] {
+            // One each: the plugin of the command before may still read.
+            let folder = tempfile::tempdir()?;
+            let (fifo, file) = (folder.path().join("fifo"), folder.path().join("kubeconfig"));
+            let mut mkfifo = Command::new("mkfifo");
+            mkfifo.arg(&fifo);
+            ensure!(command::run(mkfifo, "").await?.status.success());
+            let exec = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "cat", "args": [&fifo],
+                "interactiveMode": "Never"}});
+            fs::write(&file, changed(kubeconfig.clone(), &User(exec), "")?)?;
             let mut command = alice.apolo(words)?;
             command.env("KUBECONFIG", &file);
             let run = Running::start(command)?;
