@@ -111,7 +111,7 @@ impl Pass<'_> {
             let Some(asker) = askers.get(index) else { continue };
             if asker.party.mistakes.is_some() || asker.may.contains(&May::No) {
                 let is_doubtful = doubtful.contains(&index);
-                if !is_doubtful || deliveries.rounds.was_in_vain(namespace, asker.party) {
+                if !is_doubtful || deliveries.rounds.is_long_in_vain(namespace, asker) {
                     deliveries.tell_refused(namespace, asker);
                 }
                 if is_doubtful {

@@ -18,6 +18,9 @@ const MOST_IN_VAIN: u32 = 3;
 /// How long it takes until one is looked at again though nothing changes: the first time, and at most. It doubles.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(64));
 
+/// For how long RBAC says no before that is told: what a grant gives may only be on its way, as when its Secret was just made anew.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Those who are left, and those who were looked at in vain, by destination.
 #[derive(Debug, Default)]
 pub struct Rounds(Mutex<HashMap<String, Round>>);
@@ -34,6 +37,8 @@ struct Round {
 struct Vain {
     /// How often in a row, while it was so.
     count: u32,
+    /// Since when.
+    since: Instant,
     /// When he is to be looked at again.
     until: Instant,
     /// [`Asker::state`], as it was.
@@ -122,13 +127,15 @@ impl Rounds {
     pub(super) fn in_vain(&self, namespace: &str, asker: &Asker<'_>) {
         let mut rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let vain = &mut rounds.entry(namespace.to_owned()).or_default().vain;
-        let before = vain.get(asker.party).filter(|vain| vain.state == asker.state).map_or(0, |vain| vain.count);
+        let now = Instant::now();
+        let before = vain.get(asker.party).filter(|vain| vain.state == asker.state);
+        let (before, since) = before.map_or((0, now), |vain| (vain.count, vain.since));
         let (first, longest) = PAUSES;
-        let until = Instant::now() + first.saturating_mul(1 << before.min(16)).min(longest);
+        let until = now + first.saturating_mul(1 << before.min(16)).min(longest);
         let is_refused = |(place, may): (usize, &May)| (*may == May::No).then_some(place);
         let refused = asker.may.iter().enumerate().filter_map(is_refused).collect();
-        let now = Vain { count: before.saturating_add(1), until, state: asker.state, refused };
-        vain.insert(Arc::clone(asker.party), now);
+        let count = before.saturating_add(1);
+        vain.insert(Arc::clone(asker.party), Vain { count, since, until, state: asker.state, refused });
     }
 
     /// One has what he lacked.
@@ -139,10 +146,11 @@ impl Rounds {
         }
     }
 
-    /// Whether one was looked at in vain before.
-    pub(super) fn was_in_vain(&self, namespace: &str, party: &Arc<Party>) -> bool {
+    /// Whether one has been looked at in vain for so long that he is told, and nothing about him has changed meanwhile.
+    pub(super) fn is_long_in_vain(&self, namespace: &str, asker: &Asker<'_>) -> bool {
         let rounds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rounds.get(namespace).is_some_and(|round| round.vain.contains_key(party))
+        let vain = rounds.get(namespace).and_then(|round| round.vain.get(asker.party));
+        vain.is_some_and(|vain| vain.state == asker.state && vain.since.elapsed() >= PATIENCE)
     }
 
     /// When the next who was looked at in vain is to be looked at again.
@@ -235,6 +243,24 @@ mod tests {
         rounds.in_vain("bob", &askers[0]);
         assert_eq!(rounds.turn("bob", &askers, 1..2, false, Instant::now()), [1]);
         assert!(rounds.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_looked_at_in_vain_for_a_while_is_told_unless_something_changes() {
+        let parties = parties(1);
+        let (rounds, mut askers) = (Rounds::default(), askers(&parties, May::No));
+        assert!(!rounds.is_long_in_vain("bob", &askers[0]));
+        let mut looks = 0;
+        while !rounds.is_long_in_vain("bob", &askers[0]) {
+            looks += 1;
+            rounds.in_vain("bob", &askers[0]);
+            tokio::time::advance(rounds.next("bob").unwrap() - Instant::now()).await;
+        }
+        assert_eq!(looks, 3);
+        askers[0].state = 1;
+        assert!(!rounds.is_long_in_vain("bob", &askers[0]));
+        rounds.in_vain("bob", &askers[0]);
+        assert!(!rounds.is_long_in_vain("bob", &askers[0]));
     }
 
     #[tokio::test(start_paused = true)]
