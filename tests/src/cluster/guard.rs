@@ -2,8 +2,8 @@
 //!
 //! The guard is a shell that ignores the signals of a terminal and reads a pipe whose other end only the owner holds.
 //! When the owner drops it, exits or is killed, the pipe ends; the guard then kills every process that was started as
-//! `FOLDER/bin/…` and removes FOLDER, and the cgroups that are named after it. It asks the system for those processes then: no list is kept, so none can be
-//! incomplete, and no number on it can belong to somebody else by now.
+//! `FOLDER/bin/…` and removes FOLDER, and the cgroups that are named after it. It asks the system for those processes
+//! then: no list is kept, so none can be incomplete, and no number on it can belong to somebody else by now.
 
 use std::{
     io,
@@ -28,6 +28,7 @@ exec 3>&2 2>/dev/null
 trap '' INT TERM HUP
 read -r _
 root=$1
+tried=
 export FOLDER="$3"
 name=${FOLDER##*/}
 end=$(($(date +%s) + $2))
@@ -40,7 +41,8 @@ cgroups() {
     [ ! -e "$root" ] || find "$root" -depth -type d -path "*/${name:?}*"
 }
 while pids=$(started_here); [ -n "$pids" ] || [ -e "$FOLDER" ] || [ -n "$(cgroups)" ]; do
-    if [ "$(date +%s)" -ge "$end" ]; then
+    # Never before it has been tried: a second of the clock may end at once.
+    if [ "$tried" ] && [ "$(date +%s)" -ge "$end" ]; then
         echo "error: this is left of a cluster of tests, and cannot be removed: processes $(echo ${pids:-none});" \
             "folder $([ -e "$FOLDER" ] && echo "$FOLDER" || echo none); cgroups $([ -z "$(cgroups)" ] && echo none || echo $(cgroups))" >&3
         exit 1
@@ -48,6 +50,7 @@ while pids=$(started_here); [ -n "$pids" ] || [ -e "$FOLDER" ] || [ -n "$(cgroup
     [ -z "$pids" ] || kill -KILL $pids
     cgroups | while read -r cgroup; do rmdir "$cgroup"; done
     rm -rf "$FOLDER"
+    tried=yes
     sleep 0.02
 done
 # What another one needs is left for that to turn off.
@@ -119,7 +122,7 @@ mod tests {
         let cgroup = cgroups.path().join(folder.file_name().unwrap_or_default());
         // Where something is in it, it is not removed.
         fs::write(cgroup.join("tasks"), "")?;
-        let mut shell = shell(&folder, cgroups.path(), Duration::from_secs(1));
+        let mut shell = shell(&folder, cgroups.path(), Duration::ZERO);
         let ended = shell.stderr(Stdio::piped()).spawn()?.wait_with_output()?;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(!ended.status.success() && !folder.exists(), "{said}");
