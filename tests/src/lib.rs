@@ -22,6 +22,7 @@ pub mod audit;
 pub mod authority;
 pub mod binaries;
 pub mod catalogs;
+pub mod cert_manager;
 pub mod certificates;
 pub mod chart_values;
 pub mod cluster;

@@ -3,6 +3,10 @@
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "it counts what it saw")]
 
+mod node_upgraded {
+    mod cert_manager;
+}
+
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, ensure};
@@ -195,14 +199,19 @@ impl Scene {
         Ok(())
     }
 
+    /// From here on all Pods that ask get what they ask for.
+    async fn are_rewritten(&self) -> anyhow::Result<()> {
+        let rewritten = async || match self.load.take() {
+            Came { rewritten: 1.., unchanged: 0, ref refused, .. } if refused.is_empty() => Ok(()),
+            other => Err(format!("{other:?}")),
+        };
+        Ok(eventually("Pods are rewritten", rewritten).await?)
+    }
+
     /// All of it.
     async fn all(&self, times: usize) -> anyhow::Result<()> {
         self.upgrade(&["--wait"]).await?;
-        eventually("Pods are rewritten", async || match self.load.take() {
-            Came { rewritten: 1.., unchanged: 0, ref refused, .. } if refused.is_empty() => Ok(()),
-            other => Err(format!("{other:?}")),
-        })
-        .await?;
+        self.are_rewritten().await?;
         self.all_well("installed").await?;
         self.upgrade(&["--set=podAnnotations.revision=two", "--wait"]).await?;
         self.all_well("upgraded").await?;
@@ -210,6 +219,8 @@ impl Scene {
         self.all_well("rolled back").await?;
         self.handed_over_and_back().await?;
         self.renewed(times).await?;
+        self.uninstalled().await?;
+        self.certified_by_cert_manager().await?;
         self.uninstalled().await
     }
 

@@ -70,6 +70,11 @@ pub(crate) async fn build_node() -> Result<[PathBuf; 2], Error> {
     Ok([node, build_one("containerd".into()).await?])
 }
 
+/// The same of cert-manager: its programs and, in a folder, the definitions of its kinds.
+pub(crate) async fn cert_manager() -> Result<PathBuf, Error> {
+    build_one("cert-manager".into()).await
+}
+
 /// Builds what a cluster with a node needs and is not built yet.
 ///
 /// # Errors
