@@ -1,6 +1,9 @@
 //! cert-manager itself: its kinds in the API server, and its controller and its CA injector as processes beside it.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     cluster::{
@@ -55,7 +58,7 @@ impl ControlPlane {
         let programs = programs::cert_manager().await?;
         programs::link(std::slice::from_ref(&programs), &self.bin())?;
         let apply = self.kubectl(["apply", "--server-side", "--filename=-"]);
-        let applied = command::run(apply, &kinds(programs.join(KINDS))?).await;
+        let applied = command::run(apply, &kinds(&programs.join(KINDS))?).await;
         match applied {
             Ok(applied) if applied.status.success() => {}
             Ok(refused) => return Err(Error::Kinds(anyhow::anyhow!(refused.stderr))),
@@ -74,7 +77,7 @@ impl ControlPlane {
 }
 
 /// All definitions as one manifest. They are templates of cert-manager's chart, of which only labels are filled in.
-fn kinds(folder: PathBuf) -> Result<String, Error> {
+fn kinds(folder: &Path) -> Result<String, Error> {
     let read = || {
         let mut manifest = String::new();
         for file in folder.read_dir()? {
@@ -84,5 +87,5 @@ fn kinds(folder: PathBuf) -> Result<String, Error> {
         }
         Ok(manifest)
     };
-    read().map_err(|source| Error::Read { path: folder.clone(), source })
+    read().map_err(|source| Error::Read { path: folder.to_owned(), source })
 }
