@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::Builder;
+use tempfile::{Builder, TempPath};
 
 use crate::exit::Failure;
 
 /// Who may read and write it: its owner.
 const MODE: u32 = 0o600;
+/// What the name of a file begins with that is not yet where it is to be.
+const PREFIX: &str = ".apolo-";
 
 /// Whether a file of this name can be written: there is none, or an ordinary one, which is replaced.
 ///
@@ -37,7 +39,8 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
     })
 }
 
-/// Writes it beside the place where it is to be, and then puts it there at once.
+/// Writes it beside the place where it is to be, and then puts it there at once. Where the system can, what is written has no name
+/// until it is whole, so that nothing is left of it whenever this process is killed.
 ///
 /// # Errors
 /// Where it cannot be written; then what was there before is there.
@@ -48,13 +51,42 @@ pub(super) fn write(path: &Path, value: &[u8]) -> Result<(), Failure> {
         _ => PathBuf::from("."),
     };
     let written = || {
-        let create = |path: &Path| File::options().write(true).create_new(true).mode(MODE).open(path);
-        let mut file = Builder::new().prefix(".apolo-").make_in(&folder, create)?;
-        file.write_all(value)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map(drop).map_err(|error| error.error)
+        let whole = unnamed(&folder, value).or_else(|_| named(&folder, value))?;
+        whole.persist(path).map_err(|error| error.error)
     };
     written().map_err(|error| failed(path, &error))
+}
+
+/// Gets a name when it is whole.
+///
+/// # Errors
+/// Also where the system has no such files: they need the `O_TMPFILE` of open(2), and `/proc`.
+#[cfg(target_os = "linux")]
+fn unnamed(folder: &Path, value: &[u8]) -> io::Result<TempPath> {
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+    use std::os::fd::AsRawFd;
+
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut file = File::from(openat(CWD, folder, flags, Mode::from_raw_mode(MODE))?);
+    file.write_all(value)?;
+    file.sync_all()?;
+    let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let link = |path: &Path| Ok(linkat(CWD, &itself, CWD, path, AtFlags::SYMLINK_FOLLOW)?);
+    Builder::new().prefix(PREFIX).make_in(folder, link).map(tempfile::NamedTempFile::into_temp_path)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unnamed(_: &Path, _: &[u8]) -> io::Result<TempPath> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Has a name from the beginning.
+fn named(folder: &Path, value: &[u8]) -> io::Result<TempPath> {
+    let create = |path: &Path| File::options().write(true).create_new(true).mode(MODE).open(path);
+    let mut file = Builder::new().prefix(PREFIX).make_in(folder, create)?;
+    file.write_all(value)?;
+    file.as_file().sync_all()?;
+    Ok(file.into_temp_path())
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
@@ -81,6 +113,19 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"\xff\0\r\n");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         assert_eq!(names(folder.path()), ["key"]);
+    }
+
+    #[test]
+    fn a_file_is_the_same_however_it_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = [unnamed(folder.path(), b"value"), named(folder.path(), b"value")];
+        for made in made.into_iter().skip(usize::from(!cfg!(target_os = "linux"))) {
+            let made = made.unwrap();
+            assert_eq!(fs::read(&made).unwrap(), b"value");
+            assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o7777, 0o600);
+            made.close().unwrap();
+        }
+        assert!(names(folder.path()).is_empty());
     }
 
     #[test]
