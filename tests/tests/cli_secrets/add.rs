@@ -183,15 +183,18 @@ async fn what_is_pasted_behind_a_value_is_not_left_for_the_shell() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn after_ctrl_c_the_terminal_shows_again_what_is_typed() -> anyhow::Result<()> {
+async fn what_interrupts_a_prompt_leaves_a_terminal_that_shows_what_is_typed() -> anyhow::Result<()> {
     with_namespace(async |ns| {
         let alice = ns.with_kubeconfig("alice").await?;
         alice.settle().await?;
         let home = home()?;
-        let line = "trap : INT; apolo secret add k; echo \"ended with $?\"; stty -a | tr ' ;' '\\n\\n' | grep -x -e echo -e -echo";
-        let seen = apolo_tests::terminal::run(alice.shell(line, home.path())?, &[("not shown): ", "\u{3}")]).await?;
-        assert!(seen.text.contains("ended with 130\n"), "{}", seen.text);
-        assert!(seen.text.lines().any(|line| line == "echo"), "{}", seen.text);
+        let line = "trap : INT QUIT; apolo secret add k; echo \"ended with $?\"; stty -a | tr ' ;' '\\n\\n' | grep -x -e echo -e -echo";
+        // Ctrl-C and Ctrl-\.
+        for typed in ["\u{3}", "\u{1c}"] {
+            let seen = apolo_tests::terminal::run(alice.shell(line, home.path())?, &[("not shown): ", typed)]).await?;
+            assert!(seen.text.contains("ended with 130\n"), "{}", seen.text);
+            assert!(seen.text.lines().any(|line| line == "echo"), "{}", seen.text);
+        }
         Ok(())
     })
     .await
