@@ -84,10 +84,10 @@ pub(crate) fn run() -> ExitCode {
 fn online(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     on_a_runtime(async {
         // Before the command begins: it may ask for something first of all, and switch off what the terminal shows.
-        let interrupted = Interrupts::first().map_err(|error| Failure::new(format!("starting: {error}")))?;
+        let mut interrupts = Interrupts::begin().map_err(|error| Failure::new(format!("starting: {error}")))?;
         tokio::select! {
             done = command => done,
-            () = interrupted => Ok(ExitCode::from(INTERRUPTED)),
+            () = interrupts.next() => Ok(ExitCode::from(INTERRUPTED)),
         }
     })
 }

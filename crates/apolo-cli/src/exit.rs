@@ -65,6 +65,12 @@ impl Failure {
         Self { code, ..self }
     }
 
+    /// Somebody has given up, and knows it.
+    #[must_use]
+    pub(crate) fn interrupted() -> Self {
+        Self { silent: true, ..Self::new("interrupted").code(INTERRUPTED) }
+    }
+
     /// With the exit code of `apolo run`, whose others are those of the container; wrong usage keeps its own.
     #[must_use]
     pub(crate) fn not_run(self) -> Self {

@@ -19,22 +19,6 @@ impl Interrupts {
         Ok(Self { interrupt: interrupt?, terminate: terminate?, is_final: false })
     }
 
-    /// Waits for the first of these, or of those by which a terminal ends what runs in it: Ctrl-\ and its own end.
-    ///
-    /// # Errors
-    /// Where the system gives none.
-    pub(crate) fn first() -> io::Result<impl Future<Output = ()>> {
-        let mut interrupts = Self::begin()?;
-        let [mut quit, mut hangup] = [signal(SignalKind::quit())?, signal(SignalKind::hangup())?];
-        Ok(async move {
-            tokio::select! {
-                () = interrupts.next() => {}
-                _ = quit.recv() => {}
-                _ = hangup.recv() => {}
-            }
-        })
-    }
-
     /// Waits for the next.
     pub(crate) async fn next(&mut self) {
         tokio::select! {

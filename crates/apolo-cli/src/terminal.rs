@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::output::visible;
 
@@ -25,6 +26,8 @@ pub(crate) enum Typed {
     TooLong,
     /// The end of the input.
     Nothing,
+    /// Ctrl-\, or the end of the terminal.
+    Left,
 }
 
 /// Whether somebody sits there who can be asked.
@@ -32,15 +35,21 @@ pub(crate) fn is_there() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Asks for a line that is not shown. Where this is given up, as on Ctrl-C, the terminal is as it was before.
+/// Asks for a line that is not shown. Where this is given up, as on Ctrl-C, which is heard elsewhere, the terminal is as it was before.
 ///
 /// # Errors
 /// Where the terminal cannot be read.
 pub(crate) async fn unseen(prompt: &str) -> io::Result<Typed> {
     let terminal = open()?;
+    // They end a process at once; here only, so that who has them ignored, as nohup does, is not ended by them elsewhere.
+    let [mut quit, mut hangup] = [signal(SignalKind::quit())?, signal(SignalKind::hangup())?];
     let mode = Mode::without_echo(terminal.try_clone()?)?;
     write(&terminal, prompt)?;
-    let line = line_of(terminal.try_clone()?).await?;
+    let line = tokio::select! {
+        line = line_of(terminal.try_clone()?) => line?,
+        _ = quit.recv() => return Ok(Typed::Left),
+        _ = hangup.recv() => return Ok(Typed::Left),
+    };
     let more = mode.is_more_typed()?;
     Ok(match line {
         line if line.is_empty() => Typed::Nothing,

@@ -58,6 +58,7 @@ async fn typed(key: &str, no_input: bool) -> Result<Vec<u8>, Failure> {
     let typed = terminal::unseen(&format!("Value of {key} (not shown): ")).await;
     match typed.map_err(|error| Failure::new(format!("reading from the terminal: {error}")))? {
         Typed::Line(line) => Ok(line),
+        Typed::Left => Err(Failure::interrupted()),
         Typed::Nothing => Err(Failure::usage("no value was typed").hint(otherwise)),
         Typed::Several => Err(Failure::usage("several lines were typed, and a terminal passes on one").hint(otherwise)),
         Typed::TooLong => Err(Failure::usage("the line is longer than a terminal passes on").hint(otherwise)),
