@@ -40,7 +40,7 @@ pub(super) fn check(path: &Path) -> Result<(), Failure> {
 }
 
 /// Writes it beside the place where it is to be, and then puts it there at once. Where the system can, what is written has no name
-/// until it is whole, so that nothing is left of it whenever this process is killed.
+/// until it is whole, so that nothing is left of it if this process is killed meanwhile.
 ///
 /// # Errors
 /// Where it cannot be written; then what was there before is there.
@@ -118,9 +118,16 @@ mod tests {
     #[test]
     fn a_file_is_the_same_however_it_is_made() {
         let folder = tempfile::tempdir().unwrap();
-        let made = [unnamed(folder.path(), b"value"), named(folder.path(), b"value")];
-        for made in made.into_iter().skip(usize::from(!cfg!(target_os = "linux"))) {
-            let made = made.unwrap();
+        for made in [unnamed(folder.path(), b"value"), named(folder.path(), b"value")] {
+            let made = match made {
+                Ok(made) => made,
+                // The file system of the folder, or the system, knows no files without a name.
+                Err(error) => {
+                    let known = [io::ErrorKind::Unsupported, io::ErrorKind::IsADirectory, io::ErrorKind::NotFound];
+                    assert!(known.contains(&error.kind()), "{error}");
+                    continue;
+                }
+            };
             assert_eq!(fs::read(&made).unwrap(), b"value");
             assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o7777, 0o600);
             made.close().unwrap();
