@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use crate::{
@@ -20,7 +21,7 @@ const KINDS: &str = "kinds";
 /// A running cert-manager. Dropping it ends it; its kinds stay.
 #[derive(Debug)]
 pub struct CertManager {
-    _servers: [Server; 2],
+    servers: [Server; 2],
 }
 
 /// Why there is no cert-manager.
@@ -58,21 +59,32 @@ impl ControlPlane {
         let programs = programs::cert_manager().await?;
         programs::link(std::slice::from_ref(&programs), &self.bin())?;
         let apply = self.kubectl(["apply", "--server-side", "--filename=-"]);
-        let applied = command::run(apply, &kinds(&programs.join(KINDS))?).await;
-        match applied {
-            Ok(applied) if applied.status.success() => {}
-            Ok(refused) => return Err(Error::Kinds(anyhow::anyhow!(refused.stderr))),
-            Err(error) => return Err(Error::Kinds(error.into())),
-        }
-        let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd/certificates.cert-manager.io"];
-        command::run(self.kubectl(established), "").await.map_err(|error| Error::Kinds(error.into()))?;
+        taken(apply, &kinds(&programs.join(KINDS))?).await?;
+        let used = ["certificaterequests", "certificates", "issuers"].map(|kind| format!("crd/{kind}.cert-manager.io"));
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s"].map(String::from);
+        taken(self.kubectl([wait.as_slice(), &used].concat()), "").await?;
 
         let kubeconfig = self.kubeconfig("cert-manager", &["system:masters"])?;
         let told = [format!("--kubeconfig={}", kubeconfig.display()), "--leader-elect=false".into()];
         let injector = Server::start(self.folder(), "cert-manager-cainjector", &told)?;
         let own = ["--controllers=*".into(), "--metrics-listen-address=127.0.0.1:0".into()];
         let controller = Server::start(self.folder(), "cert-manager-controller", &[told.as_slice(), &own].concat())?;
-        Ok(CertManager { _servers: [controller, injector] })
+        Ok(CertManager { servers: [controller, injector] })
+    }
+}
+
+impl CertManager {
+    /// The ends of the logs of its processes.
+    pub fn last_lines(&self) -> String {
+        self.servers.iter().map(|server| format!("{}:\n{}\n", server.name(), server.last_lines())).collect()
+    }
+}
+
+async fn taken(kubectl: Command, manifest: &str) -> Result<(), Error> {
+    match command::run(kubectl, manifest).await {
+        Ok(finished) if finished.status.success() => Ok(()),
+        Ok(refused) => Err(Error::Kinds(anyhow::anyhow!(refused.stderr))),
+        Err(error) => Err(Error::Kinds(error.into())),
     }
 }
 

@@ -1,7 +1,9 @@
-{{/* The Secret that the webhook serves with: whoever makes it, it is never in a rendering. */}}
+{{/* The Secret that the webhook serves with: whoever makes it, it is never in a rendering, and no two write the same. */}}
 {{- define "apolo-secrets.certificates.serving" -}}
 {{- if eq .Values.certificates.mode "provided" -}}
 {{ .Values.certificates.provided.secretName }}
+{{- else if eq .Values.certificates.mode "cert-manager" -}}
+{{ .Release.Name }}-webhook-cert-manager
 {{- else -}}
 {{ .Release.Name }}-webhook-tls
 {{- end -}}
