@@ -25,7 +25,7 @@ test: ## Run all tests; those on a real API server start one
 	tests/run
 
 soak: ## Have a storm of ten minutes on a control plane of its own (SOAK='--minutes 1 --seed 7')
-	$(CARGO) build --locked --quiet --workspace --bins
+	$(CARGO) build --locked --quiet --package apolo-secrets --package apolo-tests --bins
 	target/debug/soak $(SOAK)
 
 lint: ## Check format, lints, the chart and, where cargo-deny is installed, the dependencies
@@ -39,12 +39,12 @@ fmt: ## Format the sources
 	$(CARGO) fmt --all
 
 generate: ## Write the files that are made from others (manifests, docs/reference, docs/EXAMPLES.md, of the chart, tests/chart/golden)
-	$(CARGO) build --locked --quiet --workspace --bins
-	APOLO_GENERATE=1 $(CARGO) test --locked --quiet --workspace --test documents
-	APOLO_GENERATE=1 $(CARGO) test --locked --quiet --workspace --test renderings
+	$(CARGO) build --locked --quiet --package apolo-secrets --package apolo-cli --bins
+	APOLO_GENERATE=1 $(CARGO) test --locked --quiet --package apolo-tests --test documents
+	APOLO_GENERATE=1 $(CARGO) test --locked --quiet --package apolo-tests --test renderings
 
 verify: ## Check that the generated files are up to date
-	$(CARGO) test --locked --quiet --workspace --test documents --test renderings
+	$(CARGO) test --locked --quiet --package apolo-tests --test documents --test renderings
 
 bench: ## Print the figures of docs/BENCHMARKS.md
 	crates/apolo-bench/run
@@ -53,7 +53,7 @@ demo: ## Show the main job done, on a Kubernetes that is started for it
 	tests/demo/run
 
 cluster: ## Start a control plane with webhook and controller for trying things by hand (CLUSTER=--node: and a node)
-	$(CARGO) build --locked --quiet --workspace --bins
+	$(CARGO) build --locked --quiet --package apolo-secrets --package apolo-tests --bins
 	target/debug/cluster up $(CLUSTER)
 
 clean: ## Remove what was built here (the servers of the test cluster stay in the cache)
